@@ -1,0 +1,74 @@
+"""The one ``@kernel`` decorator: njit options, the on-disk cache and its freshness."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import event
+from numba.core.caching import FunctionCache
+
+__all__ = ["JIT", "kernel"]
+
+JIT = not numba.config.DISABLE_JIT
+"""False under ``NUMBA_DISABLE_JIT=1``: kernels then run as plain Python on NumPy."""
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+@cache
+def _kernel_sources() -> bytes:
+    """Digest of every file whose code can be compiled into a kernel.
+
+    Numba looks only at the file of the function itself, and so would go on using a kernel whose
+    inlined parts have changed in another file.
+    """
+    digest = hashlib.sha256()
+    for folder in ("kernels", "layers"):
+        for path in sorted((_PACKAGE / folder).glob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.digest()
+
+
+class _KernelCache(FunctionCache):
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self._cache_file._source_stamp = (self._cache_file._source_stamp, _kernel_sources())
+
+
+class _Announcer(event.Listener):
+    """Says once that compiling goes on, so that the first minute does not look like a hang."""
+
+    said = False
+
+    def on_start(self, event: event.Event) -> None:
+        function = event.data["dispatcher"].py_func
+        if not self.said and (function.__module__ or "").startswith("bptt."):
+            self.said = True
+            print("bptt: compiling kernels for this machine (once) ...", file=sys.stderr)
+
+    def on_end(self, event: event.Event) -> None:
+        """Nothing to say."""
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile ``function`` at its first call: nogil, cached on disk, C semantics of division.
+
+    ``contract`` lets the compiler fuse a*b+c. Nothing that could hide a NaN or reorder a sum
+    is allowed.
+    """
+    if not JIT:
+        return function
+    dispatcher = numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})(function)
+    dispatcher._cache = _KernelCache(function)
+    dispatcher._can_compile = True
+    return dispatcher
+
+
+if JIT:
+    event.register("numba:compile", _Announcer())

@@ -1,0 +1,65 @@
+"""The error signal δ of one time step: added up, measured, and bounded lane by lane."""
+
+from __future__ import annotations
+
+import math
+
+from .compile import kernel
+from .vector import lanes, load, splat, store, total
+
+__all__ = ["bound", "gather"]
+
+_TRUSTED = (1e-25, 1e30)
+"""Sums of squares inside are exact enough in float32; outside they are taken in float64."""
+
+
+@kernel
+def _sum_of_squares(row):
+    """Of a whole row, scaled so that nothing overflows or vanishes."""
+    largest = 0.0
+    for value in row:
+        largest = max(largest, abs(float(value)))
+    if largest == 0.0 or not math.isfinite(largest):
+        return largest
+    scaled = 0.0
+    for value in row:
+        scaled += (float(value) / largest) ** 2
+    return scaled * largest * largest
+
+
+@kernel
+def bound(delta, b, limit, norms, t):
+    """Measure lane ``b`` of ``delta`` and, where its norm is above ``limit``, scale it to that.
+
+    delta : in, out, (B, Hp).
+    limit : inf for none.
+    norms : out, (K, B) float64; row ``t`` gets the norm before it is bounded.
+    """
+    width = delta.shape[1]
+    squares = splat(delta, 0.0)
+    for j in range(b * width, (b + 1) * width, lanes(delta)):
+        value = load(delta, j)
+        squares = squares + value * value
+    sum_of_squares = float(total(squares))
+    if not _TRUSTED[0] < sum_of_squares < _TRUSTED[1]:
+        sum_of_squares = _sum_of_squares(delta[b])
+    norm = math.sqrt(sum_of_squares)
+    norms[t, b] = norm
+    if norm > limit:
+        factor = splat(delta, limit / norm)
+        for j in range(b * width, (b + 1) * width, lanes(delta)):
+            store(delta, j, load(delta, j) * factor)
+
+
+@kernel
+def gather(delta, dy, t, limit, norms):
+    """δ_t: what came back from t+1, plus what came down at t; measured and bounded.
+
+    delta : in, out, (B, Hp): in, what came back; out, δ_t.
+    dy : in, (K, B, Hp).
+    """
+    count, width = delta.shape
+    for j in range(0, count * width, lanes(delta)):
+        store(delta, j, load(delta, j) + load(dy, t * count * width + j))
+    for b in range(count):
+        bound(delta, b, limit, norms, t)

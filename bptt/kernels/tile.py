@@ -1,0 +1,188 @@
+"""The register tile of the packed matrix product, written as LLVM vector instructions.
+
+    C[r, :] = D[r, :] + sum over k of A[r, k] * B[k, :]      for a few rows r and 1 to 4 vectors
+
+All accumulators stay in registers over the whole sum. Every operand is an array with the flat
+index of its first element and its strides (in elements), so the same tile serves plain products
+(A by rows) and weight gradients (A by columns).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numpy.lib.stride_tricks import as_strided
+
+from .compile import JIT
+from .target import lanes_of, target
+from .vector import Vec, address, call_llvm, splat_ir
+
+__all__ = ["TILE_ROWS", "tile"]
+
+TILE_ROWS = target().tile_rows
+"""The most rows that one tile takes."""
+
+_WORD = ir.IntType(64)
+
+
+class _Operand(NamedTuple):
+    """A matrix inside an array, as IR values: pointer to its first element, and two strides."""
+
+    pointer: Any
+    row: Any
+    k: Any
+
+
+def _multiply_add(b: ir.IRBuilder, vector: Any, a: list[Any], panel: list[Any], sums: list[Any]) -> list[Any]:  # noqa: E501
+    """Emit sums[r, v] + A[r] * B[v], keeping the shorter of A and B in registers.
+
+    ``a`` and ``panel`` hold functions that emit the load of one element or vector. The longer side
+    is then loaded one at a time, so that the whole fits the register file.
+    """
+    rows, width = len(a), len(panel)
+    new = list(sums)
+    if rows <= width:
+        held = [emit() for emit in a]
+        for v in range(width):
+            column = panel[v]()
+            for r in range(rows):
+                i = r * width + v
+                new[i] = call_llvm(b, "fmuladd", [held[r], column, sums[i]])
+    else:
+        held = [emit() for emit in panel]
+        for r in range(rows):
+            element = a[r]()
+            for v in range(width):
+                i = r * width + v
+                new[i] = call_llvm(b, "fmuladd", [element, held[v], sums[i]])
+    return new
+
+
+def _prefetch(b: ir.IRBuilder, pointer: Any) -> None:
+    """Ask for the line at ``pointer`` early; it need not be part of any array."""
+    byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+    function = cgutils.get_or_insert_function(b.module, kind, "llvm.prefetch.p0i8")
+    b.call(function, [b.bitcast(pointer, byte), flag(0), flag(3), flag(1)])
+
+
+def _not_unrolled(module: ir.Module) -> Any:
+    """Loop metadata that says that the body is long enough: unrolling only costs compilation."""
+    disable = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+    loop = module.add_metadata([ir.MetaDataString(module, f"loop {len(module.metadata)}"), disable])
+    loop.operands = (loop, disable)
+    return loop
+
+
+def _emit(b: ir.IRBuilder, vector: Any, rows: int, width: int, k: Any, operands: Any) -> None:
+    """Emit the tile of ``rows`` rows and ``width`` vectors, and leave the builder behind it."""
+    a, panel, d, c = operands
+    align = 8 if isinstance(vector.element, ir.DoubleType) else 4
+
+    def vector_at(pointer: Any, v: int) -> Any:
+        return b.bitcast(b.gep(pointer, [_WORD(v * vector.count)]), vector.as_pointer())
+
+    def row_of(matrix: _Operand, r: int) -> Any:
+        return b.gep(matrix.pointer, [b.mul(matrix.row, _WORD(r))])
+
+    places = [(r, v) for r in range(rows) for v in range(width)]
+    start = [b.load(vector_at(row_of(d, r), v), align=align) for r, v in places]
+    for r in range(rows):
+        for v in range(0, width, max(1, 64 // (align * vector.count))):
+            _prefetch(b, vector_at(row_of(d, rows + r), v))
+    a_rows = [row_of(a, r) for r in range(rows)]
+    before, head = b.block, b.append_basic_block("tile.head")
+    body, done = b.append_basic_block("tile.body"), b.append_basic_block("tile.done")
+    b.branch(head)
+
+    b.position_at_end(head)
+    count, a_offset, b_offset = (b.phi(_WORD) for _ in range(3))
+    sums = [b.phi(vector) for _ in places]
+    b.cbranch(b.icmp_signed("<", count, k), body, done)
+
+    b.position_at_end(body)
+    row = b.gep(panel.pointer, [b_offset])
+    new = _multiply_add(
+        b,
+        vector,
+        [lambda p=p: splat_ir(b, vector, b.load(b.gep(p, [a_offset]))) for p in a_rows],
+        [lambda v=v: b.load(vector_at(row, v), align=align) for v in range(width)],
+        sums,
+    )
+    following = [b.add(count, _WORD(1)), b.add(a_offset, a.k), b.add(b_offset, panel.k), *new]
+    b.branch(head).set_metadata("llvm.loop", _not_unrolled(b.module))
+    initial = [_WORD(0), _WORD(0), _WORD(0), *start]
+    for phi, first, then in zip(
+        [count, a_offset, b_offset, *sums], initial, following, strict=True
+    ):
+        phi.add_incoming(first, before)
+        phi.add_incoming(then, body)
+
+    b.position_at_end(done)
+    for (r, v), value in zip(places, sums, strict=True):
+        b.store(value, vector_at(row_of(c, r), v), align=align)
+
+
+def _compiled(typing_context: Any, rows: Any, width: Any, k: Any, a: Any, b: Any, d: Any, c: Any) -> Any:  # noqa: E501
+    """Emit a switch over the tile's rows (and its width, unless that is a literal)."""
+    n = types.intp
+    if isinstance(width, types.IntegerLiteral):
+        widths = [width.literal_value]
+    else:
+        widths, width = [1, 2, 3, 4], n
+    vec = Vec(c[0].dtype)
+
+    def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+        def operand(position: int) -> _Operand:
+            kind = signature.args[position]
+            array, first, *strides = (
+                builder.extract_value(args[position], i) for i in range(len(kind))
+            )
+            pointer = address(context, builder, kind[0], array, first)
+            return _Operand(pointer, *strides)
+
+        operands = [operand(position) for position in (3, 4, 5, 6)]
+        key = args[0]
+        if len(widths) > 1:
+            key = builder.add(builder.mul(key, _WORD(8)), args[1])
+        end = builder.append_basic_block("tile.end")
+        switch = builder.switch(key, end)
+        for r in range(1, TILE_ROWS + 1):
+            for w in widths:
+                case = builder.append_basic_block(f"tile.{r}x{w}")
+                switch.add_case(_WORD(r if len(widths) == 1 else 8 * r + w), case)
+                builder.position_at_end(case)
+                _emit(builder, context.get_value_type(vec), r, w, args[2], operands)
+                builder.branch(end)
+        builder.position_at_end(end)
+        return context.get_dummy_value()
+
+    matrices = [types.Tuple((matrix[0], n, n, n)) for matrix in (a, b, d, c)]
+    return types.none(n, width, n, *matrices), emit
+
+
+def _plain(rows: int, width: int, k: int, a: Any, b: Any, d: Any, c: Any) -> None:
+    """The same in NumPy, where the JIT is off."""
+
+    def matrix(operand: Any, shape: tuple[int, int], *strides: int) -> np.ndarray:
+        array, first = operand[:2]
+        steps = tuple(array.itemsize * stride for stride in strides)
+        return as_strided(array.reshape(-1)[first:], shape, steps)
+
+    columns = width * lanes_of(c[0].dtype)
+    product = matrix(a, (rows, k), a[2], a[3]) @ matrix(b, (k, columns), b[3], 1)
+    matrix(c, (rows, columns), c[2], 1)[...] = matrix(d, (rows, columns), d[2], 1) + product
+
+
+tile = intrinsic(prefer_literal=True)(_compiled) if JIT else _plain
+"""``tile(rows, width, k, A, B, D, C)``: each matrix is (array, first, row stride, k stride).
+
+``rows`` is 1 to `TILE_ROWS` and ``width`` 1 to 4 vectors, a literal where it can be. A's strides
+are those of its two indices; B has only the stride of k, D and C only that of rows (their other
+stride is not used). C may be D.
+"""

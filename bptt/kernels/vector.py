@@ -1,0 +1,309 @@
+"""Vectors as values inside kernels: one register of lanes, with the arithmetic a cell needs.
+
+``load(a, i)`` reads the lanes of the C-contiguous array ``a`` that start at flat index ``i``.
+Operators ``+ - * /`` work on vectors and on a vector with a scalar. With the JIT off a vector
+is a NumPy slice, and the same kernels run as plain Python.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.datamodel import models
+from numba.core.datamodel.registry import register_default
+from numba.extending import intrinsic, lower_builtin, type_callable
+
+from .compile import JIT
+from .target import lanes_of
+
+__all__ = [
+    "Vec",
+    "absolute",
+    "address",
+    "call_llvm",
+    "copysign",
+    "fma",
+    "lanes",
+    "load",
+    "maximum",
+    "minimum",
+    "rint",
+    "scale2",
+    "splat",
+    "splat_ir",
+    "splat_like",
+    "store",
+    "total",
+    "vector_op",
+    "where_positive",
+]
+
+
+_ROUNDER = {32: 1.5 * 2.0**23, 64: 1.5 * 2.0**52}
+"""Added to a small number, it leaves that number, rounded, in the low bits of the sum."""
+
+
+class Vec(types.Type):
+    """The type of one vector: ``lanes`` numbers of ``dtype``."""
+
+    def __init__(self, dtype: types.Float) -> None:
+        self.dtype = dtype
+        self.lanes = lanes_of(str(dtype))
+        super().__init__(name=f"Vec({dtype}x{self.lanes})")
+
+
+@register_default(Vec)
+class _VecModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, vec: Vec) -> None:
+        scalar = manager.lookup(vec.dtype).get_value_type()
+        super().__init__(manager, vec, ir.VectorType(scalar, vec.lanes))
+
+
+def address(context: Any, builder: ir.IRBuilder, array_type: Any, array: Any, index: Any) -> Any:
+    """Pointer to element ``index`` of the C-contiguous array."""
+    data = cgutils.create_struct_proxy(array_type)(context, builder, array).data
+    return builder.gep(data, [index])
+
+
+def splat_ir(builder: ir.IRBuilder, vector: ir.VectorType, scalar: Any) -> Any:
+    """``scalar`` in every lane."""
+    first = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.IntType(32)(0))
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
+    return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), mask)
+
+
+def call_llvm(builder: ir.IRBuilder, name: str, args: list[Any], result: Any = None) -> Any:
+    """Call the LLVM intrinsic ``name``, overloaded on the type of its first argument."""
+    kind = args[0].type
+    suffix = f"v{kind.count}f{64 if isinstance(kind.element, ir.DoubleType) else 32}"
+    signature = ir.FunctionType(result or kind, [arg.type for arg in args])
+    function = cgutils.get_or_insert_function(builder.module, signature, f"llvm.{name}.{suffix}")
+    return builder.call(function, args)
+
+
+def vector_op(python: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
+    """Use the intrinsic when compiling and ``python`` where the JIT is off."""
+    return lambda compiled: intrinsic(compiled) if JIT else python
+
+
+def _load_slice(a: np.ndarray, i: int) -> np.ndarray:
+    return a.reshape(-1)[i : i + lanes_of(a.dtype)].copy()
+
+
+def _store_slice(a: np.ndarray, i: int, value: np.ndarray) -> None:
+    a.reshape(-1)[i : i + lanes_of(a.dtype)] = value
+
+
+@vector_op(lambda a: lanes_of(a.dtype))
+def lanes(typing_context: Any, a: Any) -> Any:
+    """Lanes of a vector of the dtype of array ``a``; a constant once compiled."""
+    count = Vec(a.dtype).lanes
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return ir.IntType(64)(count)
+
+    return types.intp(a), emit
+
+
+@vector_op(_load_slice)
+def load(typing_context: Any, a: Any, i: Any) -> Any:
+    """The vector at flat index ``i`` of ``a``."""
+    vec = Vec(a.dtype)
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = address(context, builder, signature.args[0], args[0], args[1])
+        kind = context.get_value_type(vec)
+        pointer = builder.bitcast(pointer, kind.as_pointer())
+        return builder.load(pointer, align=vec.dtype.bitwidth // 8)
+
+    return vec(a, types.intp), emit
+
+
+@vector_op(_store_slice)
+def store(typing_context: Any, a: Any, i: Any, value: Any) -> Any:
+    """Write the vector ``value`` at flat index ``i`` of ``a``."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = address(context, builder, signature.args[0], args[0], args[1])
+        pointer = builder.bitcast(pointer, args[2].type.as_pointer())
+        builder.store(args[2], pointer, align=value.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.none(a, types.intp, value), emit
+
+
+@vector_op(lambda a, x: np.full(lanes_of(a.dtype), x, a.dtype))
+def splat(typing_context: Any, a: Any, x: Any) -> Any:
+    """A vector of the dtype of array ``a`` with ``x`` in every lane."""
+    vec = Vec(a.dtype)
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return splat_ir(builder, context.get_value_type(vec), args[1])
+
+    return vec(a, vec.dtype), emit
+
+
+@vector_op(lambda v, x: np.full_like(v, x))
+def splat_like(typing_context: Any, v: Any, x: Any) -> Any:
+    """A vector like ``v`` with ``x`` in every lane."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return splat_ir(builder, args[0].type, args[1])
+
+    return v(v, v.dtype), emit
+
+
+def _same(*vectors: Any) -> Any:
+    return vectors[0](*vectors)
+
+
+@vector_op(lambda a, b, c: a * b + c)
+def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
+    """a * b + c, rounded once where the CPU can."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return call_llvm(builder, "fmuladd", list(args))
+
+    return _same(a, b, c), emit
+
+
+@vector_op(np.maximum)
+def maximum(typing_context: Any, a: Any, b: Any) -> Any:
+    """Lane by lane the larger; NaN where ``a`` is NaN."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered("<", args[0], args[1]), args[1], args[0])
+
+    return _same(a, b), emit
+
+
+@vector_op(np.minimum)
+def minimum(typing_context: Any, a: Any, b: Any) -> Any:
+    """Lane by lane the smaller; NaN where ``a`` is NaN."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">", args[0], args[1]), args[1], args[0])
+
+    return _same(a, b), emit
+
+
+@vector_op(lambda x, a, b: np.where(x > 0, a, b))
+def where_positive(typing_context: Any, x: Any, a: Any, b: Any) -> Any:
+    """``a`` where x > 0, else ``b``."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        zero = ir.Constant(args[0].type, [0.0] * args[0].type.count)
+        return builder.select(builder.fcmp_ordered(">", args[0], zero), args[1], args[2])
+
+    return _same(x, a, b), emit
+
+
+@vector_op(np.abs)
+def absolute(typing_context: Any, a: Any) -> Any:
+    """|a|."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return call_llvm(builder, "fabs", list(args))
+
+    return _same(a), emit
+
+
+@vector_op(np.copysign)
+def copysign(typing_context: Any, a: Any, b: Any) -> Any:
+    """|a| with the sign of ``b``."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return call_llvm(builder, "copysign", list(args))
+
+    return _same(a, b), emit
+
+
+@vector_op(np.rint)
+def rint(typing_context: Any, a: Any) -> Any:
+    """The nearest whole number, ties to even, for |a| below 2**21 (float32) or 2**50 (float64)."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        # Adding and taking away a large number rounds; llvm.rint would call libm without SSE4.1.
+        shift = ir.Constant(args[0].type, [_ROUNDER[a.dtype.bitwidth]] * args[0].type.count)
+        return builder.fsub(builder.fadd(args[0], shift), shift)
+
+    return _same(a), emit
+
+
+def _scale2(a: np.ndarray, n: np.ndarray) -> np.ndarray:
+    return np.ldexp(a, np.where(np.isnan(n), 0, n).astype(np.int32))
+
+
+@vector_op(_scale2)
+def scale2(typing_context: Any, a: Any, n: Any) -> Any:
+    """a * 2**n for whole ``n`` whose power is a normal number; NaN where ``a`` is NaN."""
+    bits = a.dtype.bitwidth
+    mantissa = {32: 23, 64: 52}[bits]
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, power = args
+        whole = ir.VectorType(ir.IntType(bits), value.type.count)
+        shift = ir.Constant(value.type, [_ROUNDER[bits]] * value.type.count)
+        low = builder.bitcast(builder.fadd(power, shift), whole)
+        exponent = builder.shl(low, ir.Constant(whole, [mantissa] * whole.count))
+        one = builder.bitcast(ir.Constant(value.type, [1.0] * value.type.count), whole)
+        factor = builder.bitcast(builder.add(exponent, one), value.type)
+        return builder.fmul(value, factor)
+
+    return _same(a, n), emit
+
+
+@vector_op(lambda a: a.sum())
+def total(typing_context: Any, a: Any) -> Any:
+    """The sum of the lanes, always added in the same order."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = args[0]
+        while value.type.count > 1:
+            half = value.type.count // 2
+            undefined = ir.Constant(value.type, ir.Undefined)
+            pick = ir.VectorType(ir.IntType(32), half)
+            low = builder.shuffle_vector(value, undefined, ir.Constant(pick, list(range(half))))
+            high = ir.Constant(pick, list(range(half, 2 * half)))
+            value = builder.fadd(low, builder.shuffle_vector(value, undefined, high))
+        return builder.extract_element(value, ir.IntType(32)(0))
+
+    return a.dtype(a), emit
+
+
+def _register_operator(function: Callable[..., Any], instruction: str) -> None:
+    def typer(context: Any) -> Any:
+        def result(a: Any, b: Any) -> Any:
+            if isinstance(a, Vec) and a == b:
+                return a(a, a)
+            if isinstance(a, Vec) and isinstance(b, types.Number):
+                return a(a, a.dtype)
+            if isinstance(b, Vec) and isinstance(a, types.Number):
+                return b(b.dtype, b)
+            return None
+
+        return result
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = context.get_value_type(signature.return_type)
+        a, b = (arg if arg.type == kind else splat_ir(builder, kind, arg) for arg in args)
+        return getattr(builder, instruction)(a, b, flags=("contract",))
+
+    type_callable(function)(typer)
+    for left, right in ((Vec, Vec), (Vec, types.Float), (types.Float, Vec)):
+        lower_builtin(function, left, right)(emit)
+
+
+for _function, _instruction in (
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
+):
+    _register_operator(_function, _instruction)

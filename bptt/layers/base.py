@@ -1,0 +1,164 @@
+"""What a layer is: sizes and options, what it keeps on the tape, the way forward and back.
+
+A layer holds no arrays. Its parameters, packed weights and tape are handed to it, so one layer
+can be at work in several threads, each with lanes of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ..kernels.target import padded
+from .weights import Scratch
+
+__all__ = ["Layer", "Pass", "Tape", "check_size"]
+
+Arrays = Mapping[str, NDArray]
+
+
+class Pass(NamedTuple):
+    """Which steps of the tape a backward pass covers.
+
+    first, last : δ flows back from step ``last`` - 1 to step ``first``.
+    errors_from : first step at which an error comes down from the layer above.
+    clip_delta : largest norm of δ_t of a lane; inf for none.
+    """
+
+    first: int
+    last: int
+    errors_from: int
+    clip_delta: float = math.inf
+
+
+@dataclass(eq=False)
+class Tape:
+    """The arrays of one layer for the lanes of one worker, time on axis 0.
+
+    x : in, (K, B) ids or (K, B, I or wider), the output of the layer below.
+    y : out, (K, B, n_out padded to whole vectors).
+    states : name -> (K+1, B, padded): row 0 is the state that came in, row t+1 that after step t.
+    arrays : what the layer's own kernels need besides.
+    gates : name -> ((K, B, G·padded) interleaved, G): besides x, y and the states, what `backward`
+        needs of steps that an earlier update ran.
+    errors : state name -> (B, padded): in, the error that arrives from beyond the last step; out,
+        after `Layer.state_errors`, that of the state that came in.
+    norms : (K, B) float64, ‖δ_t‖ before clipping; None for layers without state.
+    """
+
+    x: NDArray
+    y: NDArray
+    states: dict[str, NDArray]
+    arrays: Any
+    gates: dict[str, tuple[NDArray, int]] = field(default_factory=dict)
+    errors: dict[str, NDArray] = field(default_factory=dict)
+    norms: NDArray | None = None
+
+
+@dataclass(frozen=True)
+class Layer(ABC):
+    """One layer of a `Model`; frozen."""
+
+    reads_ids: ClassVar[bool] = False
+    """Whether the input is (T, B) integers below ``n_in``."""
+    carried: ClassVar[tuple[str, ...]] = ()
+    """Names of the states that go from step to step, each (B, n_out); the first is the output."""
+
+    @property
+    @abstractmethod
+    def sizes(self) -> tuple[int, int]:
+        """n_in and n_out."""
+
+    @abstractmethod
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Parameter name -> shape."""
+
+    @abstractmethod
+    def initialize(self, params: Arrays, rng: np.random.Generator) -> None:
+        """Fill fresh parameters, which are zero."""
+
+    @abstractmethod
+    def weights(self, dtype: DTypeLike) -> Any:
+        """Room for the packed parameters, shared by all workers."""
+
+    @abstractmethod
+    def pack(self, params: Arrays, weights: Any) -> None:
+        """Pack the parameters for `forward`."""
+
+    @abstractmethod
+    def pack_back(self, params: Arrays, weights: Any) -> None:
+        """Pack the parameters for `backward`."""
+
+    @abstractmethod
+    def tape(self, x: NDArray, dtype: DTypeLike, consumed: bool) -> Tape:
+        """A new tape for the input array ``x`` (K, B, ...).
+
+        consumed : whether each window is differentiated once, so that `backward` may write its
+            errors over what `forward` left.
+        """
+
+    @abstractmethod
+    def scratch_sizes(self, dtype: DTypeLike) -> tuple[int, int, int]:
+        """What `backward` needs of a `Scratch`."""
+
+    @abstractmethod
+    def forward(self, weights: Any, tape: Tape, first: int, last: int) -> None:
+        """Run steps ``first`` to ``last``."""
+
+    @abstractmethod
+    def backward(
+        self,
+        weights: Any,
+        tape: Tape,
+        steps: Pass,
+        dy: NDArray,
+        dx: NDArray | None,
+        grads: Arrays,
+        scratch: Scratch,
+    ) -> int:
+        """Go back through ``steps``.
+
+        Parameters
+        ----------
+        dy : in, (K, B, n_out padded), zero in the padding; read from ``steps.errors_from`` on.
+        dx : out, (K, B, n_in padded); None if nobody wants it.
+        grads : out, parameter name -> gradient; overwritten.
+
+        Returns
+        -------
+        The first step for which ``dx`` was written.
+        """
+
+    def state_errors(self, weights: Any, tape: Tape, first: int) -> None:
+        """Turn ``tape.errors`` into the gradient of the state that came in at step ``first``."""
+
+    def config(self) -> dict[str, Any]:
+        """The layer as its class's name and arguments."""
+        options = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {"type": type(self).__name__, **options}
+
+    def output_width(self, dtype: DTypeLike) -> int:
+        """n_out padded to whole vectors."""
+        return padded(self.sizes[1], dtype)
+
+    def __str__(self) -> str:
+        sizes = ", ".join(str(size) for size in self.sizes)
+        return f"{type(self).__name__}({sizes})"
+
+
+def check_size(**sizes: int) -> None:
+    """Refuse sizes that are not positive integers.
+
+    Raises
+    ------
+    ValueError : naming the size.
+    """
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+            raise ValueError(f"{name} must be a positive integer, got {size!r}")

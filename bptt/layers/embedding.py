@@ -1,0 +1,104 @@
+"""A learned vector for each id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ..kernels.compile import kernel
+from ..kernels.target import padded, zeros
+from .base import Layer, Pass, Tape, check_size
+from .weights import Scratch
+
+__all__ = ["Embedding"]
+
+
+@dataclass(frozen=True)
+class Embedding(Layer):
+    """y_t = W[x_t], for ids x_t from 0 to V - 1.
+
+    Parameters
+    ----------
+    n_ids : number of ids, V.
+    n_out : features of each, E.
+
+    Parameters in the model: ``W`` (V, E), drawn from N(0, 1).
+
+    Raises
+    ------
+    ValueError : if a size is not a positive integer.
+    """
+
+    n_ids: int
+    n_out: int
+    reads_ids: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_size(n_ids=self.n_ids, n_out=self.n_out)
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        return self.n_ids, self.n_out
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"W": (self.n_ids, self.n_out)}
+
+    def initialize(self, params: Mapping[str, NDArray], rng: np.random.Generator) -> None:
+        params["W"][...] = rng.normal(size=(self.n_ids, self.n_out))
+
+    def weights(self, dtype: DTypeLike) -> NDArray:
+        return np.empty((self.n_ids, self.n_out), dtype)
+
+    def pack(self, params: Mapping[str, NDArray], weights: NDArray) -> None:
+        weights[...] = params["W"]
+
+    def pack_back(self, params: Mapping[str, NDArray], weights: Any) -> None:
+        """The way back needs no weights."""
+
+    def tape(self, x: NDArray, dtype: DTypeLike, consumed: bool) -> Tape:
+        y = zeros((*x.shape, padded(self.n_out, dtype)), dtype)
+        return Tape(x, y, {}, None)
+
+    def scratch_sizes(self, dtype: DTypeLike) -> tuple[int, int, int]:
+        return 0, 0, 0
+
+    def forward(self, weights: NDArray, tape: Tape, first: int, last: int) -> None:
+        _forward(tape.x, weights, tape.y, first, last)
+
+    def backward(
+        self,
+        weights: NDArray,
+        tape: Tape,
+        steps: Pass,
+        dy: NDArray,
+        dx: NDArray | None,
+        grads: Mapping[str, NDArray],
+        scratch: Scratch,
+    ) -> int:
+        _backward(tape.x, dy, grads["W"], steps.errors_from, steps.last)
+        return steps.last
+
+
+@kernel
+def _forward(ids, table, y, first, last):
+    """ids (K, B) in, table (V, E) in, y (K, B, at least E) out."""
+    for t in range(first, last):
+        for b in range(ids.shape[1]):
+            row = table[ids[t, b]]
+            for j in range(row.size):
+                y[t, b, j] = row[j]
+
+
+@kernel
+def _backward(ids, dy, dw, first, last):
+    """ids (K, B) in, dy (K, B, at least E) in, dw (V, E) out."""
+    dw[:] = 0
+    for t in range(first, last):
+        for b in range(ids.shape[1]):
+            row = dw[ids[t, b]]
+            for j in range(row.size):
+                row[j] += dy[t, b, j]

@@ -1,0 +1,85 @@
+"""An affine map of the features at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ..initializers import glorot_uniform
+from ..kernels.target import empty, padded
+from .base import Layer, Pass, Tape, check_size
+from .weights import PackedWeights, Scratch, weight_gradient
+
+__all__ = ["Linear"]
+
+
+@dataclass(frozen=True)
+class Linear(Layer):
+    """y_t = x_t W + b.
+
+    Parameters
+    ----------
+    n_in : input features, I.
+    n_out : output features, O.
+
+    Parameters in the model: ``W`` (I, O), Glorot uniform, and ``b`` (O,), zero.
+
+    Raises
+    ------
+    ValueError : if a size is not a positive integer.
+    """
+
+    n_in: int
+    n_out: int
+
+    def __post_init__(self) -> None:
+        check_size(n_in=self.n_in, n_out=self.n_out)
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        return self.n_in, self.n_out
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"W": (self.n_in, self.n_out), "b": (self.n_out,)}
+
+    def initialize(self, params: Mapping[str, NDArray], rng: np.random.Generator) -> None:
+        params["W"][...] = glorot_uniform((self.n_in, self.n_out), rng)
+
+    def weights(self, dtype: DTypeLike) -> PackedWeights:
+        return PackedWeights(self.n_in, self.n_out, 1, dtype)
+
+    def pack(self, params: Mapping[str, NDArray], weights: PackedWeights) -> None:
+        weights.pack(params["W"], params["b"])
+
+    def pack_back(self, params: Mapping[str, NDArray], weights: PackedWeights) -> None:
+        weights.pack_transposed(params["W"])
+
+    def tape(self, x: NDArray, dtype: DTypeLike, consumed: bool) -> Tape:
+        y = empty((*x.shape[:2], padded(self.n_out, dtype)), dtype)
+        return Tape(x, y, {}, np.empty((0, self.n_out), dtype))
+
+    def scratch_sizes(self, dtype: DTypeLike) -> tuple[int, int, int]:
+        return Scratch.sizes(self.n_in + 1, self.n_out, 1, dtype)
+
+    def forward(self, weights: PackedWeights, tape: Tape, first: int, last: int) -> None:
+        weights.forward(tape.x, first, last, tape.y)
+
+    def backward(
+        self,
+        weights: PackedWeights,
+        tape: Tape,
+        steps: Pass,
+        dy: NDArray,
+        dx: NDArray | None,
+        grads: Mapping[str, NDArray],
+        scratch: Scratch,
+    ) -> int:
+        first, last, nothing = steps.errors_from, steps.last, tape.arrays
+        out = (grads["W"], nothing, grads["b"])
+        weight_gradient(scratch, first, last, tape.x, tape.x, dy, 1, out)
+        if dx is not None:
+            weights.back(dy, first, last, dx)
+        return first

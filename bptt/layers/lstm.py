@@ -1,0 +1,176 @@
+"""Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ..kernels.compile import kernel
+from ..kernels.delta import bound, gather
+from ..kernels.exponential import sigmoid, tanh
+from ..kernels.product import product
+from ..kernels.target import empty, padded, zeros
+from ..kernels.tile import TILE_ROWS, tile
+from ..kernels.vector import lanes, load, store
+from .base import Pass, Tape
+from .recurrent import Recurrent
+
+__all__ = ["LSTM"]
+
+
+@dataclass(frozen=True)
+class LSTM(Recurrent):
+    """Long short-term memory with a forget gate, PyTorch's `nn.LSTM` in one layer.
+
+    ::
+
+        [i f g o] = x_t Wx + h_{t-1} Wh + b,   then sigmoid of i, f, o and tanh of g
+        c_t = f c_{t-1} + i g
+        h_t = o tanh(c_t)
+
+    (Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber & Cummins 2000.)
+
+    Parameters
+    ----------
+    n_in : input features, I.
+    n : units, H.
+    forget_bias : what the bias of the forget gate begins with (Jozefowicz et al. 2015).
+
+    Parameters in the model: ``Wx`` (I, 4H), ``Wh`` (H, 4H), ``b`` (4H,), gates in the order
+    i f g o.  State: ``h`` and ``c``, (B, H) each.
+
+    Raises
+    ------
+    ValueError : if a size is not a positive integer.
+    """
+
+    forget_bias: float = 1.0
+    gates: ClassVar[int] = 4
+    carried: ClassVar[tuple[str, ...]] = ("h", "c")
+
+    def initialize(self, params: Mapping[str, NDArray], rng: np.random.Generator) -> None:
+        super().initialize(params, rng)
+        params["b"][self.n : 2 * self.n] = self.forget_bias
+
+    def tape(self, x: NDArray, dtype: DTypeLike, consumed: bool) -> Tape:
+        rows, lane_count = x.shape[:2]
+        width = padded(self.n, dtype)
+        z = empty((rows, lane_count, 4 * width), dtype)
+        h, c = (zeros((rows + 1, lane_count, width), dtype) for _ in range(2))
+        arrays = _Arrays(
+            z=z,
+            h=h,
+            c=c,
+            dz=z if consumed else empty(z.shape, dtype),
+            dh=zeros((lane_count, width), dtype),
+            dc=zeros((lane_count, width), dtype),
+            zero=zeros((width,), dtype),
+            norms=np.zeros((rows, lane_count)),
+        )
+        errors = {"h": arrays.dh, "c": arrays.dc}
+        states, gates = {"h": h, "c": c}, {"z": (z, self.gates)}
+        return Tape(x, h[1:], states, arrays, gates, errors, arrays.norms)
+
+    def _run(self, arrays: _Arrays, wh: NDArray, first: int, last: int) -> None:
+        _forward(arrays.z, arrays.h, arrays.c, wh, self.n, first, last)
+
+    def _run_back(self, arrays: _Arrays, wh_transposed: NDArray, dy: NDArray, steps: Pass) -> None:
+        _backward(arrays, wh_transposed, dy, steps)
+
+
+class _Arrays(NamedTuple):
+    """z : in, out, (K, B, 4·Hp) interleaved; x_t Wx + b, and after step t the gates i f g o.
+    h, c : in, out, (K+1, B, Hp).
+    dz : out, like z, error of the gates' arguments; may be z.
+    dh : scratch, (B, Hp), δ_t.
+    dc : in, out, (B, Hp), error of the cell: in, from beyond the last step; out, of the first.
+    zero : in, (Hp,).
+    norms : out, (K, B) float64, ‖δ_t‖.
+    """
+
+    z: NDArray
+    h: NDArray
+    c: NDArray
+    dz: NDArray
+    dh: NDArray
+    dc: NDArray
+    zero: NDArray
+    norms: NDArray
+
+
+@kernel
+def _forward(z, h, c, wh, n, first, last):
+    """Arrays as in `_Arrays`; wh packed (n, 4·Hp)."""
+    count, width = h.shape[1], h.shape[2]
+    size = lanes(h)
+    panel = 4 * size
+    for t in range(first, last):
+        row, state = t * count, (t + 1) * count * width
+        for unit in range(0, width, size):
+            gate = row * 4 * width + 4 * unit
+            for b in range(0, count, TILE_ROWS):
+                tile(
+                    min(TILE_ROWS, count - b),
+                    4,
+                    n,
+                    (h, (row + b) * width, width, 1),
+                    (wh, 4 * unit * n, 0, panel),
+                    (z, gate + b * 4 * width, 4 * width, 0),
+                    (z, gate + b * 4 * width, 4 * width, 0),
+                )
+            for b in range(count):
+                at, to = gate + b * 4 * width, state + b * width + unit
+                i, f = sigmoid(load(z, at)), sigmoid(load(z, at + size))
+                g, o = tanh(load(z, at + 2 * size)), sigmoid(load(z, at + 3 * size))
+                cell = f * load(c, to - count * width) + i * g
+                store(c, to, cell)
+                store(h, to, o * tanh(cell))
+                store(z, at, i)
+                store(z, at + size, f)
+                store(z, at + 2 * size, g)
+                store(z, at + 3 * size, o)
+
+
+@kernel
+def _backward_cell(arrays, t):
+    """Errors of step t: dh and dc at t to dz at t and dc at t-1."""
+    z, c, dz, dh, dc = arrays.z, arrays.c, arrays.dz, arrays.dh, arrays.dc
+    count, width = dh.shape
+    size = lanes(dh)
+    for b in range(count):
+        for unit in range(0, width, size):
+            at = (t * count + b) * 4 * width + 4 * unit
+            state = b * width + unit
+            before = t * count * width + state
+            i, f = load(z, at), load(z, at + size)
+            g, o = load(z, at + 2 * size), load(z, at + 3 * size)
+            squashed = tanh(load(c, before + count * width))
+            delta = load(dh, state)
+            cell = load(dc, state) + delta * o * (1.0 - squashed * squashed)
+            store(dz, at, cell * g * i * (1.0 - i))
+            store(dz, at + size, cell * load(c, before) * f * (1.0 - f))
+            store(dz, at + 2 * size, cell * i * (1.0 - g * g))
+            store(dz, at + 3 * size, delta * squashed * o * (1.0 - o))
+            store(dc, state, cell * f)
+
+
+@kernel
+def _backward(arrays, wh_transposed, dy, steps):
+    """δ down from step ``steps.last`` - 1; wh_transposed packed (4·Hp, H), dy (K, B, Hp) in."""
+    dz, dh, norms = arrays.dz, arrays.dh, arrays.norms
+    count, width = dh.shape
+    for t in range(steps.last - 1, steps.first - 1, -1):
+        if t < steps.last - 1:
+            after = (t + 1) * count * 4 * width
+            product(count, 4 * width, dz, after, 4 * width, wh_transposed, 4,
+                    arrays.zero, 0, 0, dh, 0, width)  # fmt: skip
+        if t >= steps.errors_from:
+            gather(dh, dy, t, steps.clip_delta, norms)
+        else:
+            for b in range(count):
+                bound(dh, b, steps.clip_delta, norms, t)
+        _backward_cell(arrays, t)

@@ -1,0 +1,120 @@
+"""What all recurrent layers share: everything but the loop over time.
+
+    z_t = x_t Wx + h_{t-1} Wh + b        (B, G·H), then the cell's own equations
+
+Forward is one product for all x_t Wx + b, then the cell's loop. Backward is the cell's loop, which
+leaves the error at every z_t, then one product each for dWx, dWh and dx.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ..initializers import glorot_uniform, orthogonal
+from ..kernels.target import padded
+from .base import Layer, Pass, Tape, check_size
+from .weights import PackedWeights, Scratch, weight_gradient
+
+__all__ = ["Recurrent", "RecurrentWeights"]
+
+
+class RecurrentWeights(NamedTuple):
+    """Wx with b, and Wh, packed."""
+
+    wx: PackedWeights
+    wh: PackedWeights
+
+
+@dataclass(frozen=True)
+class Recurrent(Layer):
+    """A layer whose state ``h`` is its output.
+
+    Parameters
+    ----------
+    n_in : input features, I.
+    n : units, H.
+    """
+
+    n_in: int
+    n: int
+    gates: ClassVar[int]
+    """G, the number of blocks of H columns in Wx, Wh and b."""
+
+    def __post_init__(self) -> None:
+        check_size(n_in=self.n_in, n=self.n)
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        return self.n_in, self.n
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        columns = self.gates * self.n
+        return {"Wx": (self.n_in, columns), "Wh": (self.n, columns), "b": (columns,)}
+
+    def initialize(self, params: Mapping[str, NDArray], rng: np.random.Generator) -> None:
+        """Each gate's Wx is Glorot uniform and its Wh orthogonal; b is zero."""
+        for gate in range(self.gates):
+            columns = slice(gate * self.n, (gate + 1) * self.n)
+            params["Wx"][:, columns] = glorot_uniform((self.n_in, self.n), rng)
+            params["Wh"][:, columns] = orthogonal((self.n, self.n), rng)
+
+    def weights(self, dtype: DTypeLike) -> RecurrentWeights:
+        return RecurrentWeights(
+            PackedWeights(self.n_in, self.n, self.gates, dtype),
+            PackedWeights(self.n, self.n, self.gates, dtype),
+        )
+
+    def pack(self, params: Mapping[str, NDArray], weights: RecurrentWeights) -> None:
+        weights.wx.pack(params["Wx"], params["b"])
+        weights.wh.pack(params["Wh"])
+
+    def pack_back(self, params: Mapping[str, NDArray], weights: RecurrentWeights) -> None:
+        weights.wx.pack_transposed(params["Wx"])
+        weights.wh.pack_transposed(params["Wh"])
+
+    def scratch_sizes(self, dtype: DTypeLike) -> tuple[int, int, int]:
+        return Scratch.sizes(self.n_in + self.n + 1, self.n, self.gates, dtype)
+
+    def forward(self, weights: RecurrentWeights, tape: Tape, first: int, last: int) -> None:
+        weights.wx.forward(tape.x, first, last, tape.arrays.z)
+        self._run(tape.arrays, weights.wh.panels, first, last)
+
+    def backward(
+        self,
+        weights: RecurrentWeights,
+        tape: Tape,
+        steps: Pass,
+        dy: NDArray,
+        dx: NDArray | None,
+        grads: Mapping[str, NDArray],
+        scratch: Scratch,
+    ) -> int:
+        first, last = steps.first, steps.last
+        self._run_back(tape.arrays, weights.wh.transposed, dy, steps)
+        out = (grads["Wx"], grads["Wh"], grads["b"])
+        dz = tape.arrays.dz
+        weight_gradient(scratch, first, last, tape.x, tape.states["h"], dz, self.gates, out)
+        if dx is not None:
+            weights.wx.back(dz, first, last, dx)
+        return first
+
+    def state_errors(self, weights: RecurrentWeights, tape: Tape, first: int) -> None:
+        weights.wh.back(tape.arrays.dz[first:], 0, 1, tape.errors["h"][np.newaxis])
+
+    def z_width(self, dtype: DTypeLike) -> int:
+        """Interleaved columns of z, G·Hp."""
+        return self.gates * padded(self.n, dtype)
+
+    @abstractmethod
+    def _run(self, arrays: Any, wh: NDArray, first: int, last: int) -> None:
+        """The loop forward: ``arrays.z`` holds x_t Wx + b."""
+
+    @abstractmethod
+    def _run_back(self, arrays: Any, wh_transposed: NDArray, dy: NDArray, steps: Pass) -> None:
+        """The loop back: leaves the error of z in ``arrays.dz``."""

@@ -1,0 +1,118 @@
+"""The vanilla recurrent layer (Elman 1990)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ..kernels.activations import ACTIVATIONS, activate, slope
+from ..kernels.compile import kernel
+from ..kernels.delta import bound, gather
+from ..kernels.product import product
+from ..kernels.target import empty, padded, zeros
+from ..kernels.vector import lanes, load, store
+from .base import Pass, Tape
+from .recurrent import Recurrent
+
+__all__ = ["RNN"]
+
+
+@dataclass(frozen=True)
+class RNN(Recurrent):
+    """h_t = f(x_t Wx + h_{t-1} Wh + b), the simple recurrent network of Elman (1990).
+
+    Parameters
+    ----------
+    n_in : input features, I.
+    n : units, H.
+    activation : f: "tanh", "sigmoid", "relu", "leaky_relu" (slope 0.01 below zero) or "identity".
+
+    Parameters in the model: ``Wx`` (I, H), ``Wh`` (H, H), ``b`` (H,).  State: ``h`` (B, H).
+
+    Raises
+    ------
+    ValueError : if a size is not a positive integer, or there is no such activation.
+    """
+
+    activation: str = "tanh"
+    gates: ClassVar[int] = 1
+    carried: ClassVar[tuple[str, ...]] = ("h",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.activation not in ACTIVATIONS:
+            known = ", ".join(sorted(ACTIVATIONS))
+            raise ValueError(f"activation must be one of {known}, got {self.activation!r}")
+
+    def tape(self, x: NDArray, dtype: DTypeLike, consumed: bool) -> Tape:
+        rows, lane_count = x.shape[:2]
+        width = padded(self.n, dtype)
+        h = zeros((rows + 1, lane_count, width), dtype)
+        arrays = _Arrays(
+            z=h[1:],
+            h=h,
+            dz=empty((rows, lane_count, width), dtype),
+            dh=zeros((lane_count, width), dtype),
+            zero=zeros((width,), dtype),
+            norms=np.zeros((rows, lane_count)),
+        )
+        errors = {"h": arrays.dh}
+        return Tape(x, h[1:], {"h": h}, arrays, errors=errors, norms=arrays.norms)
+
+    def _run(self, arrays: _Arrays, wh: NDArray, first: int, last: int) -> None:
+        _forward(arrays.h, wh, self.n, ACTIVATIONS[self.activation], first, last)
+
+    def _run_back(self, arrays: _Arrays, wh_transposed: NDArray, dy: NDArray, steps: Pass) -> None:
+        _backward(arrays, wh_transposed, dy, ACTIVATIONS[self.activation], steps)
+
+
+class _Arrays(NamedTuple):
+    """z, h : in, out, h (K+1, B, Hp); z is h[1:], which holds x_t Wx + b until step t has run.
+    dz : out, (K, B, Hp), error of the argument of f.
+    dh : scratch, (B, Hp), δ_t.
+    zero : in, (Hp,).
+    norms : out, (K, B) float64, ‖δ_t‖.
+    """
+
+    z: NDArray
+    h: NDArray
+    dz: NDArray
+    dh: NDArray
+    zero: NDArray
+    norms: NDArray
+
+
+@kernel
+def _forward(h, wh, n, activation, first, last):
+    """h (K+1, B, Hp) as in `_Arrays`; wh packed (n, Hp)."""
+    count, width = h.shape[1], h.shape[2]
+    size = lanes(h)
+    for t in range(first, last):
+        before, now = t * count * width, (t + 1) * count * width
+        product(count, n, h, before, width, wh, 4, h, now, width, h, now, width)
+        for j in range(now, now + count * width, size):
+            store(h, j, activate(activation, load(h, j)))
+
+
+@kernel
+def _backward(arrays, wh_transposed, dy, activation, steps):
+    """δ down from step ``steps.last`` - 1; wh_transposed packed (Hp, H), dy (K, B, Hp) in."""
+    h, dz, dh, norms = arrays.h, arrays.dz, arrays.dh, arrays.norms
+    count, width = dh.shape
+    for t in range(steps.last - 1, steps.first - 1, -1):
+        at = t * count * width
+        if t < steps.last - 1:
+            after = at + count * width
+            product(count, width, dz, after, width, wh_transposed, 4,
+                    arrays.zero, 0, 0, dh, 0, width)  # fmt: skip
+        if t >= steps.errors_from:
+            gather(dh, dy, t, steps.clip_delta, norms)
+        else:
+            for b in range(count):
+                bound(dh, b, steps.clip_delta, norms, t)
+        for j in range(0, count * width, lanes(dh)):
+            y = load(h, at + count * width + j)
+            store(dz, at + j, load(dh, j) * slope(activation, y))

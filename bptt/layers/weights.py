@@ -1,0 +1,109 @@
+"""One weight matrix, packed for the products that go forward and back."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ..kernels.product import (
+    accumulate,
+    pack,
+    pack_transposed,
+    panel_vectors,
+    product,
+    scratch_sizes,
+)
+from ..kernels.target import empty, padded, zeros
+
+__all__ = ["PackedWeights", "Scratch", "weight_gradient"]
+
+
+class PackedWeights:
+    """W (K, G·N) and b (G·N,) as the kernels read them; pack again when they have changed.
+
+    Attributes
+    ----------
+    panels : flat, W for ``x @ W``.
+    transposed : flat, W.T for ``g @ W.T``, its rows interleaved.
+    """
+
+    def __init__(self, n_in: int, units: int, gates: int, dtype: DTypeLike) -> None:
+        self.n_in, self.gates, self.width = n_in, gates, panel_vectors(gates)
+        columns = gates * padded(units, dtype)
+        self.panels = empty((n_in * columns,), dtype)
+        self.bias = zeros((columns,), dtype)
+        self.transposed = empty((columns * padded(n_in, dtype),), dtype)
+        self._no_bias = zeros((padded(n_in, dtype),), dtype)
+
+    def pack(self, w: NDArray, b: NDArray | None = None) -> None:
+        """Pack for going forward."""
+        pack(w, self.gates, self.width, self.panels)
+        if b is not None:
+            pack(b[None], self.gates, self.width, self.bias)
+
+    def pack_transposed(self, w: NDArray) -> None:
+        """Pack for going back."""
+        pack_transposed(w, self.gates, self.transposed)
+
+    def forward(self, x: NDArray, first: int, last: int, y: NDArray) -> None:
+        """Steps ``first`` to ``last`` of y (K, B, G·Np) = x @ W + b, for x (K, B, at least n_in)."""
+        lanes, columns = y.shape[1:]
+        row = x.shape[2]
+        at = first * lanes
+        rows = (last - first) * lanes
+        product(rows, self.n_in, x, at * row, row, self.panels, self.width,
+                self.bias, 0, 0, y, at * columns, columns)  # fmt: skip
+
+    def back(self, g: NDArray, first: int, last: int, dx: NDArray) -> None:
+        """Steps ``first`` to ``last`` of dx (K, B, padded n_in) = g @ W.T, for g (K, B, G·Np)."""
+        lanes, columns = dx.shape[1:]
+        row = g.shape[2]
+        at = first * lanes
+        rows = (last - first) * lanes
+        product(rows, row, g, at * row, row, self.transposed, 4,
+                self._no_bias, 0, 0, dx, at * columns, columns)  # fmt: skip
+
+
+class Scratch(NamedTuple):
+    """Room for `weight_gradient`, shared by all layers of a window."""
+
+    panel: NDArray
+    rows: NDArray
+    sums: NDArray
+
+    @staticmethod
+    def sizes(n: int, units: int, gates: int, dtype: DTypeLike) -> tuple[int, int, int]:
+        """What weights with ``n`` rows, bias included, need."""
+        return scratch_sizes(n, gates * padded(units, dtype), dtype)
+
+    @classmethod
+    def of(cls, needs: list[tuple[int, int, int]], dtype: DTypeLike) -> Scratch:
+        """Enough for each of ``needs``."""
+        return cls(*(empty((max(sizes),), dtype) for sizes in zip(*needs, strict=True)))
+
+
+def weight_gradient(
+    scratch: Scratch,
+    first: int,
+    last: int,
+    x: NDArray,
+    h: NDArray,
+    g: NDArray,
+    gates: int,
+    out: tuple[NDArray, NDArray, NDArray],
+) -> None:
+    """dWx, dWh, db = ``out`` = [x h 1].T @ g over steps ``first`` to ``last`` and all lanes.
+
+    x, h : (K, B, at least the rows of dWx or dWh).
+    g : (K, B, G·Np), interleaved.
+    out : (I, G·N), (H, G·N) and (G·N,); H may be 0.
+    """
+    lanes = g.shape[1]
+    at = first * lanes
+    rows = (last - first) * lanes
+    strides = (x.shape[2], h.shape[2], g.shape[2])
+    (x_row, h_row, g_row), (dwx, dwh, db) = strides, out
+    accumulate(rows, x, at * x_row, x_row, h, at * h_row, h_row, g, at * g_row, g_row,
+               gates, panel_vectors(gates), *scratch, dwx, dwh, db[np.newaxis])  # fmt: skip
