@@ -1,1 +1,56 @@
-"""Recurrent networks trained through time."""
+"""Recurrent networks trained through time on a CPU, with truncation as a defined choice.
+
+The tour is in ``docs/``; `Model`, `Trainer` and `Stream` are where to begin.
+"""
+
+from . import plot
+from .block import Block
+from .clip import Clip, ClipNorm, ClipValue
+from .data import Stream, Vocabulary
+from .errors import DataError, FileFormatError, NonFiniteError, ShapeError
+from .gradient import Gradients, gradients, value_and_grad
+from .history import History
+from .layers import LSTM, RNN, Embedding, Layer, Linear
+from .losses import CrossEntropy, Loss, SquaredError
+from .model import Model
+from .optimizers import SGD, Adam, Optimizer
+from .schedules import Exponential, Schedule
+from .trainer import Step, Trainer
+from .truncation import TBPTT
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "LSTM",
+    "RNN",
+    "SGD",
+    "TBPTT",
+    "Adam",
+    "Block",
+    "Clip",
+    "ClipNorm",
+    "ClipValue",
+    "CrossEntropy",
+    "DataError",
+    "Embedding",
+    "Exponential",
+    "FileFormatError",
+    "Gradients",
+    "History",
+    "Layer",
+    "Linear",
+    "Loss",
+    "Model",
+    "NonFiniteError",
+    "Optimizer",
+    "Schedule",
+    "ShapeError",
+    "SquaredError",
+    "Step",
+    "Stream",
+    "Trainer",
+    "Vocabulary",
+    "gradients",
+    "plot",
+    "value_and_grad",
+]

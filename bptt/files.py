@@ -23,7 +23,7 @@ from safetensors.numpy import load, save
 
 from .errors import FileFormatError, ShapeError
 
-__all__ = ["read", "write"]
+__all__ = ["fill", "read", "write"]
 
 _FORMAT = "bptt"
 _VERSION = 1
@@ -82,6 +82,27 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, NDArray], d
     if metadata.pop("checksum", None) != _checksum(metadata, arrays):
         raise FileFormatError(f"{path} is damaged: its contents do not match its checksum")
     return arrays, json.loads(metadata["config"])
+
+
+def fill(
+    path: str | os.PathLike[str], block: Mapping[str, NDArray], arrays: Mapping[str, NDArray]
+) -> None:
+    """Copy the arrays that belong to ``block`` out of ``arrays``, read from ``path``.
+
+    Raises
+    ------
+    FileFormatError : if one is missing, or has another shape or dtype.
+    """
+    for name, view in block.items():
+        if name not in arrays:
+            raise FileFormatError(f"{path} has no array {name!r}")
+        found = arrays[name]
+        if found.shape != view.shape or found.dtype != view.dtype:
+            raise FileFormatError(
+                f"{path}: {name} must be {view.shape} of {view.dtype}, "
+                f"got {found.shape} of {found.dtype}"
+            )
+        view[...] = found
 
 
 def _storable(name: str, array: NDArray) -> NDArray:

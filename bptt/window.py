@@ -10,7 +10,8 @@ room is used up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -25,7 +26,7 @@ __all__ = ["ModelWeights", "Window", "parts"]
 
 
 def parts(block: Block, layers: Sequence[Layer]) -> list[dict[str, NDArray]]:
-    """The views of a block of parameters layer by layer: name without the layer's number -> view."""
+    """The views of a block of parameters layer by layer, named without the layer's number."""
     return [
         {name: block[f"{i}.{name}"] for name in layer.shapes()} for i, layer in enumerate(layers)
     ]
@@ -39,15 +40,13 @@ class ModelWeights:
         self.params = parts(params, layers)
         self.packed = [layer.weights(params.dtype) for layer in layers]
 
-    def pack(self) -> None:
-        """Pack for going forward."""
-        for layer, params, packed in zip(self.layers, self.params, self.packed, strict=True):
-            layer.pack(params, packed)
-
-    def pack_back(self) -> None:
-        """Pack for going back."""
-        for layer, params, packed in zip(self.layers, self.params, self.packed, strict=True):
-            layer.pack_back(params, packed)
+    def packing(self, back: bool) -> list[Callable[[], None]]:
+        """The pieces of work that pack all layers for going forward, and back if wanted."""
+        triples = list(zip(self.layers, self.params, self.packed, strict=True))
+        work = [partial(layer.pack, params, packed) for layer, params, packed in triples]
+        if back:
+            work += [partial(layer.pack_back, params, packed) for layer, params, packed in triples]
+        return work
 
 
 class Window:
@@ -93,8 +92,8 @@ class Window:
             self.tapes.append(layer.tape(below, dtype, consumed or not backward))
         self.dx: NDArray | None = None
         self._dtype = dtype
+        self._dy = self._error_buffers() if backward else [zeros(self.y.shape, dtype)]
         if backward:
-            self._dy = self._error_buffers()
             self._scratch = Scratch.of([layer.scratch_sizes(dtype) for layer in layers], dtype)
 
     def _error_buffers(self) -> list[NDArray]:
@@ -199,13 +198,3 @@ class Window:
             width = padded(self.x.shape[2], self._dtype)
             self.dx = zeros((*self.x.shape[:2], width), self._dtype)
         return self.dx
-
-    def flow(self, steps: Pass) -> dict[str, NDArray]:
-        """``"1.h"`` -> (last - first, B), ‖δ_t‖ after its bound, for each layer that carries state."""
-        return {
-            f"{i}.{layer.carried[0]}": np.minimum(
-                tape.norms[steps.first : steps.last], steps.clip_delta
-            )
-            for i, (layer, tape) in enumerate(zip(self.layers, self.tapes, strict=True))
-            if tape.norms is not None
-        }

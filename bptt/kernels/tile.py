@@ -38,7 +38,9 @@ class _Operand(NamedTuple):
     k: Any
 
 
-def _multiply_add(b: ir.IRBuilder, vector: Any, a: list[Any], panel: list[Any], sums: list[Any]) -> list[Any]:  # noqa: E501
+def _multiply_add(
+    b: ir.IRBuilder, vector: Any, a: list[Any], panel: list[Any], sums: list[Any]
+) -> list[Any]:
     """Emit sums[r, v] + A[r] * B[v], keeping the shorter of A and B in registers.
 
     ``a`` and ``panel`` hold functions that emit the load of one element or vector. The longer side
@@ -128,7 +130,9 @@ def _emit(b: ir.IRBuilder, vector: Any, rows: int, width: int, k: Any, operands:
         b.store(value, vector_at(row_of(c, r), v), align=align)
 
 
-def _compiled(typing_context: Any, rows: Any, width: Any, k: Any, a: Any, b: Any, d: Any, c: Any) -> Any:  # noqa: E501
+def _compiled(
+    typing_context: Any, rows: Any, width: Any, k: Any, a: Any, b: Any, d: Any, c: Any
+) -> Any:
     """Emit a switch over the tile's rows (and its width, unless that is a literal)."""
     n = types.intp
     if isinstance(width, types.IntegerLiteral):

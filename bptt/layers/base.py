@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..kernels.target import padded
 from .weights import Scratch
 
 __all__ = ["Layer", "Pass", "Tape", "check_size"]
@@ -137,15 +136,8 @@ class Layer(ABC):
 
     def state_errors(self, weights: Any, tape: Tape, first: int) -> None:
         """Turn ``tape.errors`` into the gradient of the state that came in at step ``first``."""
-
-    def config(self) -> dict[str, Any]:
-        """The layer as its class's name and arguments."""
-        options = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {"type": type(self).__name__, **options}
-
-    def output_width(self, dtype: DTypeLike) -> int:
-        """n_out padded to whole vectors."""
-        return padded(self.sizes[1], dtype)
+        if self.carried:
+            raise NotImplementedError(f"{type(self).__name__} carries state, so it must say how")
 
     def __str__(self) -> str:
         sizes = ", ".join(str(size) for size in self.sizes)

@@ -48,7 +48,7 @@ class PackedWeights:
         pack_transposed(w, self.gates, self.transposed)
 
     def forward(self, x: NDArray, first: int, last: int, y: NDArray) -> None:
-        """Steps ``first`` to ``last`` of y (K, B, G·Np) = x @ W + b, for x (K, B, at least n_in)."""
+        """Steps ``first`` to ``last`` of y (K, B, G·Np) = x @ W + b, x (K, B, n_in or wider)."""
         lanes, columns = y.shape[1:]
         row = x.shape[2]
         at = first * lanes

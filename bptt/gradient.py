@@ -1,0 +1,112 @@
+"""Loss and gradient of one window, as a function."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from numpy.typing import ArrayLike, NDArray
+
+from .block import Block
+from .clip import check_bound
+from .losses import Loss
+from .model import Model
+from .workers import Batch, Workers, check_workers
+
+__all__ = ["Gradients", "gradients", "value_and_grad"]
+
+
+class Gradients(NamedTuple):
+    """What `gradients` returns.
+
+    loss : mean over the valid targets.
+    params : Block, gradient of each parameter.
+    x : (T, B, I), gradient of the input; None for ids.
+    state : Block, gradient of the state that came in.
+    final_state : Block, the state after the last step.
+    flow : ``"1.h"`` -> (T,) norms of δ_t, the newest last.
+    """
+
+    loss: float
+    params: Block
+    x: NDArray | None
+    state: Block
+    final_state: Block
+    flow: dict[str, NDArray]
+
+
+def value_and_grad(
+    model: Model,
+    loss: Loss,
+    x: ArrayLike,
+    targets: ArrayLike,
+    state: Mapping[str, NDArray] | None = None,
+    *,
+    mask: NDArray | None = None,
+    clip_delta: float | None = None,
+    workers: int = 1,
+) -> tuple[float, Block, Block]:
+    """The loss over ``x``, its gradient through all T steps, and the state after them.
+
+    Parameters
+    ----------
+    x : (T, B) integer ids, or (T, B, I) floats.
+    targets : (n, B) integers or (n, B, O) floats, for the last n <= T steps.
+    state : to start from, a constant; zeros if None.
+    mask : (n, B) bool, False where a target does not count.
+    clip_delta : largest norm of δ_t of a lane, as in `TBPTT`.
+    workers : threads to use.
+
+    Returns
+    -------
+    loss : mean over the valid targets.
+    grads : Block like ``model.params``.
+    state : Block, to go on from.
+
+    Raises
+    ------
+    DataError : if an id or a float cannot be used.
+    ShapeError : if a shape or a dtype does not fit.
+    """
+    found = gradients(
+        model, loss, x, targets, state, mask=mask, clip_delta=clip_delta, workers=workers
+    )
+    return found.loss, found.params, found.final_state
+
+
+def gradients(
+    model: Model,
+    loss: Loss,
+    x: ArrayLike,
+    targets: ArrayLike,
+    state: Mapping[str, NDArray] | None = None,
+    *,
+    mask: NDArray | None = None,
+    clip_delta: float | None = None,
+    workers: int = 1,
+) -> Gradients:
+    """All that `value_and_grad` gives, and the gradients of ``x`` and of ``state``.
+
+    Parameters and errors are those of `value_and_grad`.
+    """
+    x = model.check_input(x)
+    steps, lanes = x.shape[:2]
+    if state is not None:
+        model.check_state(state, lanes)
+    if clip_delta is not None:
+        check_bound("clip_delta", clip_delta)
+    check_workers(workers)
+    batch = Batch.of(model, loss, x, targets, mask)
+    team = Workers(model, lanes, steps, workers, consumed=True)
+    team.begin(state)
+    bound = math.inf if clip_delta is None else clip_delta
+    total = team.forward_and_back(batch, loss, steps, bound, want_dx=True)
+    return Gradients(
+        loss=total / max(1, batch.count),
+        params=team.gradient,
+        x=team.input_gradient(),
+        state=team.state_gradient(),
+        final_state=team.state(),
+        flow=team.flow(steps, bound),
+    )

@@ -1,0 +1,232 @@
+"""A model: layers, and their parameters in one Block."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from . import files
+from .block import Block
+from .config import build, describe
+from .errors import DataError, ShapeError
+from .layers import LAYERS, Layer
+from .window import ModelWeights, Window, parts
+
+__all__ = ["Model"]
+
+_STEPS = 64
+"""Longer inputs run through a tape of so many steps, so that memory stays small."""
+
+
+class Model:
+    """Layers on top of each other, and their parameters.
+
+    ``y, state = model(x, state)`` runs forward; nothing is remembered between calls.
+
+    Parameters
+    ----------
+    layers : from the input up; each takes what the one below gives. An `Embedding` may only be
+        the first.
+    seed : of the initial parameters.
+    dtype : of parameters and activations, "float32" or "float64".
+
+    Attributes
+    ----------
+    params : Block of all parameters, named ``"<layer>.<parameter>"``: ``params["1.Wh"]``,
+        ``params.flat``. Write to it as you like.
+
+    Raises
+    ------
+    TypeError : if something in ``layers`` is not a layer.
+    ValueError : if there is no layer, sizes do not fit, or the dtype is neither of the two.
+    """
+
+    def __init__(
+        self, layers: Sequence[Layer], seed: int | None = 0, dtype: DTypeLike = "float32"
+    ) -> None:
+        self.layers = tuple(layers)
+        self.dtype = np.dtype(dtype)
+        if self.dtype not in (np.float32, np.float64):
+            raise ValueError(f"dtype must be float32 or float64, got {self.dtype}")
+        _check_stack(self.layers)
+        shapes = {
+            f"{i}.{name}": shape
+            for i, layer in enumerate(self.layers)
+            for name, shape in layer.shapes().items()
+        }
+        self.params = Block(shapes, self.dtype)
+        rng = np.random.default_rng(seed)
+        for layer, params in zip(self.layers, parts(self.params, self.layers), strict=True):
+            layer.initialize(params, rng)
+
+    @property
+    def n_in(self) -> int:
+        """Input features, or the number of ids."""
+        return self.layers[0].sizes[0]
+
+    @property
+    def n_out(self) -> int:
+        """Output features, O."""
+        return self.layers[-1].sizes[1]
+
+    @property
+    def reads_ids(self) -> bool:
+        """Whether the input is integers (T, B) rather than floats (T, B, I)."""
+        return self.layers[0].reads_ids
+
+    def zero_state(self, lanes: int) -> Block:
+        """The state before the first step: ``"1.h"`` -> (B, H), all zero."""
+        shapes = {
+            f"{i}.{name}": (lanes, layer.sizes[1])
+            for i, layer in enumerate(self.layers)
+            for name in layer.carried
+        }
+        return Block(shapes, self.dtype)
+
+    def __call__(
+        self, x: ArrayLike, state: Mapping[str, NDArray] | None = None
+    ) -> tuple[NDArray, Block]:
+        """Run over the steps of ``x``.
+
+        Parameters
+        ----------
+        x : (T, B) integer ids, or (T, B, I) floats.
+        state : what an earlier call returned, to go on from there; zeros if None.
+
+        Returns
+        -------
+        y : (T, B, O).
+        state : Block of the state after the last step, ``"1.h"`` -> (B, H).
+
+        Raises
+        ------
+        DataError : if an id is outside the vocabulary, or a float is not finite.
+        ShapeError : if a shape or a dtype does not fit.
+        """
+        x = self.check_input(x)
+        steps, lanes = x.shape[:2]
+        if state is not None:
+            self.check_state(state, lanes)
+        window = Window(self.layers, lanes, min(steps, _STEPS), self.dtype, backward=False)
+        weights = ModelWeights(self.layers, self.params)
+        for work in weights.packing(back=False):
+            work()
+        window.begin(state)
+        y = np.empty((steps, lanes, self.n_out), self.dtype)
+        for first in range(0, steps, window.capacity):
+            part = x[first : first + window.capacity]
+            window.make_room(len(part), keep=0)
+            window.forward(weights, part)
+            y[first : first + len(part)] = window.y[
+                window.stop - len(part) : window.stop, :, : self.n_out
+            ]
+        final = self.zero_state(lanes)
+        window.read_state(final)
+        return y, final
+
+    def check_input(self, x: ArrayLike) -> NDArray:
+        """``x`` as (T, B) integers or (T, B, I) floats of the model's dtype.
+
+        Raises
+        ------
+        DataError, ShapeError : as for a call.
+        """
+        x = np.asarray(x)
+        kinds, expected = ("iu", "(T, B) integers") if self.reads_ids else (
+            "f", f"(T, B, {self.n_in}) floats")  # fmt: skip
+        if x.dtype.kind not in kinds or x.ndim != (2 if self.reads_ids else 3):
+            raise ShapeError(
+                f"x must be {expected} for {self.layers[0]}, got shape {x.shape} of {x.dtype}"
+            )
+        if 0 in x.shape[:2]:
+            raise ShapeError(f"x must have at least one step and one lane, got shape {x.shape}")
+        if self.reads_ids:
+            if x.min() < 0 or x.max() >= self.n_in:
+                t, b = np.argwhere((x < 0) | (x >= self.n_in))[0]
+                raise DataError(
+                    f"x[{t}, {b}] is {x[t, b]}, but {self.layers[0]} has ids 0 to {self.n_in - 1}"
+                )
+            return x
+        if x.shape[2] != self.n_in:
+            raise ShapeError(f"x has {x.shape[2]} features, but {self.layers[0]} takes {self.n_in}")
+        x = x.astype(self.dtype, copy=False)
+        if not np.isfinite(x).all():
+            t, b, i = np.argwhere(~np.isfinite(x))[0]
+            raise DataError(f"x[{t}, {b}, {i}] is {x[t, b, i]}, not a finite number")
+        return x
+
+    def check_state(self, state: Mapping[str, NDArray], lanes: int) -> None:
+        """Refuse a state that does not fit ``lanes`` lanes.
+
+        Raises
+        ------
+        ShapeError : naming the part that is missing or has another shape.
+        """
+        for name, expected in self.zero_state(lanes).shapes.items():
+            if name not in state:
+                raise ShapeError(f"state has no {name!r}, which must be {expected}")
+            if np.shape(state[name]) != expected:
+                raise ShapeError(f"state[{name!r}] must be {expected}, got {np.shape(state[name])}")
+
+    def config(self) -> dict[str, Any]:
+        """The layers and the dtype, as `from_config` takes them."""
+        return {"layers": [describe(layer) for layer in self.layers], "dtype": self.dtype.name}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Model:
+        """A model with the layers that ``config`` describes, and fresh parameters.
+
+        Raises
+        ------
+        FileFormatError : if there is no such layer, or it takes no such arguments.
+        """
+        layers = [build(layer, LAYERS) for layer in config["layers"]]
+        return cls(layers, dtype=config["dtype"])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write layers and parameters to ``path`` (safetensors), wholly or not at all.
+
+        Raises
+        ------
+        OSError : if the file cannot be written.
+        """
+        files.write(path, "model", self.params, self.config())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Model:
+        """The model that `save` wrote to ``path``.
+
+        Raises
+        ------
+        FileNotFoundError : if there is no such file.
+        FileFormatError : if it is not a whole and sound model file.
+        """
+        arrays, config = files.read(path, "model")
+        model = cls.from_config(config)
+        files.fill(path, model.params, arrays)
+        return model
+
+    def __repr__(self) -> str:
+        inside = ", ".join(str(layer) for layer in self.layers)
+        return f"Model([{inside}], {self.params.flat.size:,} parameters, {self.dtype})"
+
+
+def _check_stack(layers: Sequence[Layer]) -> None:
+    if not layers:
+        raise ValueError("a model needs at least one layer, got none")
+    for layer in layers:
+        if not isinstance(layer, Layer):
+            raise TypeError(f"layers must be bptt layers, got {layer!r}")
+    for i, (below, layer) in enumerate(pairwise(layers), start=1):
+        if layer.reads_ids:
+            raise ValueError(f"layer {i} is {layer}, which reads ids, so it must be the first")
+        if layer.sizes[0] != below.sizes[1]:
+            raise ValueError(
+                f"layer {i} is {layer}, but takes {layer.sizes[0]} features while layer {i - 1}, "
+                f"{below}, gives {below.sizes[1]}"
+            )

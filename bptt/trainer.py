@@ -1,0 +1,277 @@
+"""The Trainer: the only owner of what changes while a model is trained."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from . import checkpoint
+from .block import Block
+from .clip import Clip, ClipNorm, Clipping
+from .data import Chunk, Stream
+from .errors import NonFiniteError
+from .history import History
+from .kernels.vectors import sum_of_squares
+from .losses import Loss
+from .model import Model
+from .optimizers import Optimizer
+from .passes import Pass, check_fit
+from .truncation import TBPTT
+from .workers import Batch, Workers, best_workers, check_workers
+
+__all__ = ["Step", "Trainer"]
+
+_UNCLIPPED = Clipping(1.0, math.inf)
+_EVALUATED_STEPS = 64
+
+
+@dataclass(frozen=True)
+class Step:
+    """One update.
+
+    n : its number, counted from 1 over the life of the trainer.
+    loss : mean over its valid targets; nan if there was none, and then nothing was changed.
+    targets : how many there were.
+    grad_norm : norm of the gradient, before clipping.
+    grads : Block, the gradient before clipping; the next update overwrites it.
+    flow : ``"1.h"`` -> (k2,) norms of δ_t over all lanes, the newest last; nan for steps before
+        the first of the pass.
+    """
+
+    n: int
+    loss: float
+    targets: int
+    grad_norm: float
+    grads: Block
+    flow: dict[str, NDArray]
+
+
+class Trainer:
+    """Trains a model on streams, window by window; what changes, and only that, lives here.
+
+    Saving the trainer saves everything: a run that is loaded goes on bit for bit as it would have.
+
+    Parameters
+    ----------
+    model : trained in place.
+    loss, optimizer, truncation, clip : policies; ``clip=None`` clips nothing.
+    workers : threads, each with a share of the lanes; None for what is best for this machine and
+        the size of the model. Results are the same, to the bit, for the same number of workers.
+
+    Attributes
+    ----------
+    n : finished updates.
+    epoch : finished passes.
+    seconds : spent in updates and evaluations.
+    history : of all calls of `fit`.
+    moments : what the optimizer carries from update to update.
+    under_way : how far the newest pass has come; None before the first.
+    team : the workers, with their tapes; None before the first pass.
+
+    Raises
+    ------
+    TypeError : if an argument is of the wrong kind.
+    ValueError : if ``workers`` is not a positive integer or None.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        loss: Loss,
+        optimizer: Optimizer,
+        truncation: TBPTT,
+        clip: Clip | None = None,
+        workers: int | None = None,
+    ) -> None:
+        kinds = {"model": Model, "loss": Loss, "optimizer": Optimizer, "truncation": TBPTT}
+        given = {"model": model, "loss": loss, "optimizer": optimizer, "truncation": truncation}
+        for name, kind in kinds.items():
+            if not isinstance(given[name], kind):
+                raise TypeError(f"{name} must be a {kind.__name__}, got {given[name]!r}")
+        if clip is not None and not isinstance(clip, Clip):
+            raise TypeError(f"clip must be a Clip or None, got {clip!r}")
+        check_workers(workers)
+        self.model, self.loss, self.optimizer = model, loss, optimizer
+        self.truncation, self.clip = truncation, clip
+        self.workers = None if workers is None else int(workers)
+        self.n = self.epoch = 0
+        self.seconds = 0.0
+        self.history = History(clip.norm if isinstance(clip, ClipNorm) else None)
+        self.moments = {name: np.zeros_like(model.params.flat) for name in optimizer.moments}
+        self.under_way: Pass | None = None
+        self.team: Workers | None = None
+        self._evaluators: Workers | None = None
+        self._sums = np.zeros(8)
+
+    def steps(self, stream: Stream) -> Iterator[Step]:
+        """Train for one pass over ``stream``, update by update.
+
+        The state is zero at the beginning and carried from window to window. A pass that was left
+        before its end, in this process or before `save`, goes on where it was, if the stream has
+        the same number of pairs and lanes; `restart` forgets it.
+
+        Raises
+        ------
+        DataError, ShapeError : if the data does not fit the model or the loss; before any change.
+        NonFiniteError : if a loss or a gradient is not finite; the parameters stay as they were,
+            and the pass is over.
+        """
+        check_fit(stream, self.model, self.loss)
+        here = self.under_way
+        if here is None or here.finished or here.signature != stream.signature():
+            here = self.under_way = Pass(stream.signature())
+            self.team = self.team_for(stream.batch)
+            self.team.begin()
+        reader = stream.reader(here.position)
+        while here is self.under_way and (chunk := reader.take(self.truncation.k1)) is not None:
+            step = self._update(chunk)
+            here.position, here.finished = reader.position, reader.position == stream.steps
+            here.loss += step.loss * step.targets if step.targets else 0.0
+            here.targets += step.targets
+            self.epoch += here.finished
+            yield step
+
+    def restart(self) -> None:
+        """Forget a pass that is under way: the next one begins at the beginning."""
+        self.under_way = None
+
+    def team_for(self, lanes: int) -> Workers:
+        """The workers for a stream of ``lanes`` lanes."""
+        if self.team is not None and self.team.lanes == lanes:
+            return self.team
+        k1, k2 = self.truncation.k1, self.truncation.k2
+        count = self.workers or best_workers(self.model, lanes, k2)
+        capacity = k2 if k1 == k2 else 2 * k2
+        return Workers(self.model, lanes, capacity, count)
+
+    def _batch(self, chunk: Chunk) -> Batch:
+        x = self.model.check_input(chunk.x)
+        return Batch.of(self.model, self.loss, x, chunk.targets, chunk.mask)
+
+    def _update(self, chunk: Chunk) -> Step:
+        began = time.perf_counter()
+        k2, bound = self.truncation.k2, self.truncation.bound
+        batch = self._batch(chunk)
+        total = self.team.forward_and_back(batch, self.loss, k2, bound)
+        grads = self.team.gradient
+        norm = math.sqrt(sum_of_squares(grads.flat, self._sums))
+        if not math.isfinite(total) or not math.isfinite(norm):
+            self.under_way = None
+            raise self._failure()
+        self.n += 1
+        if batch.count:
+            clipping = _UNCLIPPED if self.clip is None else self.clip.clipping(norm)
+            rate = self.optimizer.rate(self.n - 1, self.epoch)
+            self.optimizer.update(
+                self.model.params.flat, grads.flat, self.moments, self.n, rate, clipping
+            )
+        self.seconds += time.perf_counter() - began
+        loss = total / batch.count if batch.count else math.nan
+        return Step(self.n, loss, batch.count, norm, grads, self.team.flow(k2, bound))
+
+    def fit(
+        self,
+        train: Stream,
+        epochs: int,
+        validation: Stream | None = None,
+        *,
+        progress: bool = True,
+    ) -> History:
+        """Train for ``epochs`` passes over ``train``, the first of which may be under way.
+
+        Parameters
+        ----------
+        validation : evaluated after each pass.
+        progress : whether to draw a progress bar on the standard error output.
+
+        Returns
+        -------
+        The trainer's history: losses, gradient norms and times of all updates, and losses of all
+        epochs, earlier calls included.
+
+        Raises
+        ------
+        ValueError : if ``epochs`` is not a positive integer, or the data does not fit.
+        NonFiniteError : as for `steps`.
+        """
+        if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 1:
+            raise ValueError(f"epochs must be a positive integer, got {epochs!r}")
+        for stream in (train, validation):
+            if stream is not None:
+                check_fit(stream, self.model, self.loss)
+        updates = epochs * -(-train.steps // self.truncation.k1)
+        with tqdm(total=updates, unit="update", disable=not progress) as bar:
+            for _ in range(epochs):
+                self._fit_epoch(train, validation, bar)
+        return self.history
+
+    def _fit_epoch(self, train: Stream, validation: Stream | None, bar: Any) -> None:
+        for step in self.steps(train):
+            self.history.record_update(step.n, step.loss, step.grad_norm, self.seconds)
+            bar.update()
+            bar.set_postfix_str(f"epoch {self.epoch + 1}, loss {step.loss:.3f}", refresh=False)
+        found = None if validation is None else self.evaluate(validation)
+        self.history.record_epoch(self.n, self.under_way.mean_loss, found, self.seconds)
+
+    def evaluate(self, stream: Stream) -> float:
+        """The mean loss per valid target over ``stream``; the state begins at zero and is carried.
+
+        Neither the parameters nor a pass under way change.
+
+        Raises
+        ------
+        DataError, ShapeError : if the data does not fit the model or the loss.
+        """
+        check_fit(stream, self.model, self.loss)
+        began = time.perf_counter()
+        if self._evaluators is None or self._evaluators.lanes != stream.batch:
+            count = self.workers or best_workers(self.model, stream.batch, _EVALUATED_STEPS)
+            self._evaluators = Workers(
+                self.model, stream.batch, _EVALUATED_STEPS, count, backward=False
+            )
+        self._evaluators.begin()
+        losses, targets, reader = [], 0, stream.reader()
+        while (chunk := reader.take(_EVALUATED_STEPS)) is not None:
+            batch = self._batch(chunk)
+            losses.append(self._evaluators.forward(batch, self.loss))
+            targets += batch.count
+        self.seconds += time.perf_counter() - began
+        return math.fsum(losses) / targets if targets else math.nan
+
+    def _failure(self) -> NonFiniteError:
+        what, where = self.team.first_not_finite()
+        return NonFiniteError(
+            f"update {self.n + 1}: {what} is not finite; the parameters are still those after "
+            f"update {self.n}. A smaller learning rate, or clipping, may help.",
+            self.n + 1,
+            where,
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to ``path`` (safetensors), wholly or not at all.
+
+        Raises
+        ------
+        OSError : if the file cannot be written.
+        """
+        checkpoint.save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Trainer:
+        """The trainer that `save` wrote to ``path``, to go on as it would have.
+
+        Raises
+        ------
+        FileNotFoundError : if there is no such file.
+        FileFormatError : if it is not a whole and sound trainer file.
+        """
+        return checkpoint.load(path, cls)
