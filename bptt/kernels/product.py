@@ -59,10 +59,11 @@ def pack(w, gates, width, out):
             real = min(lane_count, units - unit)
             at = first * lane_count * rows + (v - first) * lane_count
             for k in range(rows):
-                for lane in range(real):
-                    out[at + lane] = w[k, source + lane]
-                for lane in range(real, lane_count):
-                    out[at + lane] = 0
+                if real == lane_count:
+                    store(out, at, load(w, source + k * w.shape[1]))
+                else:
+                    for lane in range(lane_count):
+                        out[at + lane] = w[k, source + lane] if lane < real else 0.0
                 at += panel
 
 
@@ -75,6 +76,7 @@ def pack_transposed(w, gates, out):
     out : out, flat, G·Kp·Np.
     """
     columns, units = w.shape[0], w.shape[1] // gates
+    flat_w = w.reshape(w.size)
     lane_count = lanes(w)
     vectors = -(-columns // lane_count)
     groups = -(-units // lane_count)
@@ -82,17 +84,20 @@ def pack_transposed(w, gates, out):
     for first in range(0, vectors, 4):
         panel = min(4, vectors - first) * lane_count
         start = first * lane_count * rows
+        real_columns = min(panel, columns - first * lane_count)
         for group in range(groups):
             unit = group * lane_count
             real = min(lane_count, units - unit)
             for gate in range(gates):
                 at = start + (group * gates + gate) * lane_count * panel
-                for i in range(lane_count * panel):
-                    out[at + i] = 0
-                for n in range(first * lane_count, min(first * lane_count + panel, columns)):
-                    to = at + n - first * lane_count
+                source = gate * units + unit
+                if real < lane_count or real_columns < panel:
+                    for i in range(lane_count * panel):
+                        out[at + i] = 0
+                for n in range(real_columns):
+                    row = flat_w[(first * lane_count + n) * w.shape[1] + source :]
                     for lane in range(real):
-                        out[to + lane * panel] = w[n, gate * units + unit + lane]
+                        out[at + lane * panel + n] = row[lane]
 
 
 @kernel
