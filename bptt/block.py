@@ -30,7 +30,7 @@ class Block(Mapping[str, NDArray]):
     ShapeError : if ``flat`` does not fit the shapes.
     """
 
-    __slots__ = ("__weakref__", "_views", "flat")
+    __slots__ = ("__weakref__", "_places", "_views", "flat")
 
     def __init__(
         self,
@@ -38,7 +38,10 @@ class Block(Mapping[str, NDArray]):
         dtype: DTypeLike = np.float32,
         flat: NDArray | None = None,
     ) -> None:
-        size = sum(math.prod(shape) for shape in shapes.values())
+        places, size = {}, 0
+        for name, shape in shapes.items():
+            start, size = size, size + math.prod(shape)
+            places[name] = (start, size, shape)
         if flat is None:
             flat = np.zeros(size, dtype)
         elif flat.shape != (size,) or flat.dtype != dtype or not flat.flags.c_contiguous:
@@ -46,27 +49,26 @@ class Block(Mapping[str, NDArray]):
                 f"flat must be a contiguous ({size},) vector of {np.dtype(dtype)}, "
                 f"got {flat.shape} of {flat.dtype}"
             )
-        self.flat = flat
+        self._places: dict[str, tuple[int, int, tuple[int, ...]]] = places
         self._views: dict[str, NDArray] = {}
-        start = 0
-        for name, shape in shapes.items():
-            stop = start + math.prod(shape)
-            self._views[name] = flat[start:stop].reshape(shape)
-            start = stop
+        self.flat = flat
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {name: view.shape for name, view in self._views.items()}
+        return {name: shape for name, (_, _, shape) in self._places.items()}
 
     @property
     def dtype(self) -> np.dtype:
         return self.flat.dtype
 
     def __getitem__(self, name: str) -> NDArray:
-        try:
-            return self._views[name]
-        except KeyError:
-            raise KeyError(f"no array named {name!r}; there are {', '.join(self._views)}") from None
+        view = self._views.get(name)
+        if view is None:
+            if name not in self._places:
+                raise KeyError(f"no array named {name!r}; there are {', '.join(self)}")
+            start, stop, shape = self._places[name]
+            view = self._views[name] = self.flat[start:stop].reshape(shape)
+        return view
 
     def __setitem__(self, name: str, value: ArrayLike) -> None:
         view = self[name]
@@ -76,20 +78,34 @@ class Block(Mapping[str, NDArray]):
         view[...] = value
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._views)
+        return iter(self._places)
 
     def __len__(self) -> int:
-        return len(self._views)
+        return len(self._places)
 
     def copy(self) -> Block:
         """The same names over a vector of their own."""
-        return Block(self.shapes, self.dtype, self.flat.copy())
+        return self.like(self.flat.copy())
 
     def like(self, flat: NDArray | None = None) -> Block:
-        """The same names and shapes over ``flat``, or over zeros."""
-        dtype = self.dtype if flat is None else flat.dtype
-        return Block(self.shapes, dtype, flat)
+        """The same names and shapes over ``flat``, or over zeros.
+
+        Raises
+        ------
+        ShapeError : if ``flat`` is not a contiguous vector of the same length.
+        """
+        if flat is None:
+            flat = np.zeros_like(self.flat)
+        elif flat.shape != self.flat.shape or not flat.flags.c_contiguous:
+            raise ShapeError(f"flat must be a contiguous {self.flat.shape}, got {flat.shape}")
+        block = Block.__new__(Block)
+        block._places, block._views, block.flat = self._places, {}, flat
+        return block
+
+    def fits(self, other: Mapping[str, NDArray]) -> bool:
+        """Whether ``other`` is a Block made by `like` or `copy` from the same one as this."""
+        return isinstance(other, Block) and other._places is self._places
 
     def __repr__(self) -> str:
-        inside = ", ".join(f"{name} {view.shape}" for name, view in self.items())
+        inside = ", ".join(f"{name} {shape}" for name, shape in self.shapes.items())
         return f"Block({inside}; {self.dtype})"

@@ -92,8 +92,7 @@ def gradients(
     """
     x = model.check_input(x)
     steps, lanes = x.shape[:2]
-    if state is not None:
-        model.check_state(state, lanes)
+    state = model.check_state(state, lanes)
     if clip_delta is not None:
         check_bound("clip_delta", clip_delta)
     check_workers(workers)

@@ -19,6 +19,8 @@ from .window import ModelWeights, Window, parts
 
 __all__ = ["Model"]
 
+_UNPACKED = 8
+"""Steps times lanes up to which a call is quicker without packing the parameters."""
 _STEPS = 64
 """Longer inputs run through a tape of so many steps, so that memory stays small."""
 
@@ -61,7 +63,14 @@ class Model:
         }
         self.params = Block(shapes, self.dtype)
         rng = np.random.default_rng(seed)
-        for layer, params in zip(self.layers, parts(self.params, self.layers), strict=True):
+        self._states: tuple[int, Block] | None = None
+        self._stack = [
+            (layer, params, [(name, f"{i}.{name}") for name in layer.carried])
+            for i, (layer, params) in enumerate(
+                zip(self.layers, parts(self.params, self.layers), strict=True)
+            )
+        ]
+        for layer, params, _ in self._stack:
             layer.initialize(params, rng)
 
     @property
@@ -81,12 +90,18 @@ class Model:
 
     def zero_state(self, lanes: int) -> Block:
         """The state before the first step: ``"1.h"`` -> (B, H), all zero."""
-        shapes = {
-            f"{i}.{name}": (lanes, layer.sizes[1])
-            for i, layer in enumerate(self.layers)
-            for name in layer.carried
-        }
-        return Block(shapes, self.dtype)
+        return self._state_like(lanes).like()
+
+    def _state_like(self, lanes: int) -> Block:
+        """A state of that many lanes; made once for many calls in a row with as many."""
+        if self._states is None or self._states[0] != lanes:
+            shapes = {
+                f"{i}.{name}": (lanes, layer.sizes[1])
+                for i, layer in enumerate(self.layers)
+                for name in layer.carried
+            }
+            self._states = (lanes, Block(shapes, self.dtype))
+        return self._states[1]
 
     def __call__(
         self, x: ArrayLike, state: Mapping[str, NDArray] | None = None
@@ -110,8 +125,24 @@ class Model:
         """
         x = self.check_input(x)
         steps, lanes = x.shape[:2]
-        if state is not None:
-            self.check_state(state, lanes)
+        state = self.check_state(state, lanes)
+        run = self._run_steps if steps * lanes <= _UNPACKED else self._run_window
+        return run(x, state)
+
+    def _run_steps(self, x: NDArray, state: Block) -> tuple[NDArray, Block]:
+        """Step by step, straight from the parameters."""
+        y = np.empty((*x.shape[:2], self.n_out), self.dtype)
+        for t, values in enumerate(x):
+            after = state.like(np.empty_like(state.flat))
+            for layer, params, names in self._stack:
+                before = {name: state[full] for name, full in names}
+                values = layer.step(params, values, before, {n: after[full] for n, full in names})
+            y[t], state = values, after
+        return y, state
+
+    def _run_window(self, x: NDArray, state: Mapping[str, NDArray]) -> tuple[NDArray, Block]:
+        """A window at a time, from packed weights."""
+        steps, lanes = x.shape[:2]
         window = Window(self.layers, lanes, min(steps, _STEPS), self.dtype, backward=False)
         weights = ModelWeights(self.layers, self.params)
         for work in weights.packing(back=False):
@@ -122,9 +153,8 @@ class Model:
             part = x[first : first + window.capacity]
             window.make_room(len(part), keep=0)
             window.forward(weights, part)
-            y[first : first + len(part)] = window.y[
-                window.stop - len(part) : window.stop, :, : self.n_out
-            ]
+            newest = slice(window.stop - len(part), window.stop)
+            y[first : first + len(part)] = window.y[newest, :, : self.n_out]
         final = self.zero_state(lanes)
         window.read_state(final)
         return y, final
@@ -137,41 +167,54 @@ class Model:
         DataError, ShapeError : as for a call.
         """
         x = np.asarray(x)
-        kinds, expected = ("iu", "(T, B) integers") if self.reads_ids else (
-            "f", f"(T, B, {self.n_in}) floats")  # fmt: skip
-        if x.dtype.kind not in kinds or x.ndim != (2 if self.reads_ids else 3):
+        ids = self.reads_ids
+        if x.ndim != (2 if ids else 3) or x.dtype.kind not in ("iu" if ids else "f"):
+            expected = "(T, B) integers" if ids else f"(T, B, {self.n_in}) floats"
             raise ShapeError(
                 f"x must be {expected} for {self.layers[0]}, got shape {x.shape} of {x.dtype}"
             )
-        if 0 in x.shape[:2]:
+        if not x.size:
             raise ShapeError(f"x must have at least one step and one lane, got shape {x.shape}")
-        if self.reads_ids:
-            if x.min() < 0 or x.max() >= self.n_in:
-                t, b = np.argwhere((x < 0) | (x >= self.n_in))[0]
-                raise DataError(
-                    f"x[{t}, {b}] is {x[t, b]}, but {self.layers[0]} has ids 0 to {self.n_in - 1}"
-                )
-            return x
+        return self._check_ids(x) if ids else self._check_floats(x)
+
+    def _check_ids(self, x: NDArray) -> NDArray:
+        if x.min() < 0 or x.max() >= self.n_in:
+            t, b = np.argwhere((x < 0) | (x >= self.n_in))[0]
+            raise DataError(
+                f"x[{t}, {b}] is {x[t, b]}, but {self.layers[0]} has ids 0 to {self.n_in - 1}"
+            )
+        return x
+
+    def _check_floats(self, x: NDArray) -> NDArray:
         if x.shape[2] != self.n_in:
             raise ShapeError(f"x has {x.shape[2]} features, but {self.layers[0]} takes {self.n_in}")
-        x = x.astype(self.dtype, copy=False)
-        if not np.isfinite(x).all():
-            t, b, i = np.argwhere(~np.isfinite(x))[0]
+        x = np.ascontiguousarray(x, self.dtype)
+        finite = np.isfinite(x)
+        if not finite.all():
+            t, b, i = np.argwhere(~finite)[0]
             raise DataError(f"x[{t}, {b}, {i}] is {x[t, b, i]}, not a finite number")
         return x
 
-    def check_state(self, state: Mapping[str, NDArray], lanes: int) -> None:
-        """Refuse a state that does not fit ``lanes`` lanes.
+    def check_state(self, state: Mapping[str, NDArray] | None, lanes: int) -> Block:
+        """``state`` as a Block for that many lanes, zeros if None.
 
         Raises
         ------
         ShapeError : naming the part that is missing or has another shape.
         """
-        for name, expected in self.zero_state(lanes).shapes.items():
+        like = self._state_like(lanes)
+        if state is None:
+            return like.like()
+        if like.fits(state):
+            return state
+        block = like.like()
+        for name, expected in like.shapes.items():
             if name not in state:
                 raise ShapeError(f"state has no {name!r}, which must be {expected}")
             if np.shape(state[name]) != expected:
                 raise ShapeError(f"state[{name!r}] must be {expected}, got {np.shape(state[name])}")
+            block[name] = state[name]
+        return block
 
     def config(self) -> dict[str, Any]:
         """The layers and the dtype, as `from_config` takes them."""

@@ -183,8 +183,8 @@ class Workers:
         window, lanes = self.windows[i], slice(self.bounds[i], self.bounds[i + 1])
         window.make_room(len(batch.x), keep)
         window.forward(self.weights, batch.x[:, lanes])
-        targets = np.ascontiguousarray(batch.targets[:, lanes])
-        valid = np.ascontiguousarray(batch.valid[:, lanes])
+        targets = np.array(batch.targets[:, lanes], order="C")
+        valid = np.array(batch.valid[:, lanes], order="C")
         first, scale = window.stop - len(targets), 1.0 / max(1, batch.count)
         self._losses[i] = loss.run(
             window.y, first, self.model.n_out, targets, valid, scale, window.dy

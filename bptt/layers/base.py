@@ -134,6 +134,18 @@ class Layer(ABC):
         The first step for which ``dx`` was written.
         """
 
+    @abstractmethod
+    def step(self, params: Arrays, x: NDArray, before: Arrays, after: Arrays) -> NDArray:
+        """One time step straight from the parameters, for calls too short to repay packing.
+
+        x : in, (B,) ids or (B, n_in).
+        before, after : state name -> (B, n_out); in, and out.
+
+        Returns
+        -------
+        y : (B, n_out).
+        """
+
     def state_errors(self, weights: Any, tape: Tape, first: int) -> None:
         """Turn ``tape.errors`` into the gradient of the state that came in at step ``first``."""
         if self.carried:

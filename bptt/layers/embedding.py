@@ -69,6 +69,15 @@ class Embedding(Layer):
     def forward(self, weights: NDArray, tape: Tape, first: int, last: int) -> None:
         _forward(tape.x, weights, tape.y, first, last)
 
+    def step(
+        self,
+        params: Mapping[str, NDArray],
+        x: NDArray,
+        before: Mapping[str, NDArray],
+        after: Mapping[str, NDArray],
+    ) -> NDArray:
+        return params["W"][x]
+
     def backward(
         self,
         weights: NDArray,

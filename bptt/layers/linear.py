@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..initializers import glorot_uniform
+from ..kernels.compile import kernel
+from ..kernels.step import add_row_product
 from ..kernels.target import empty, padded
 from .base import Layer, Pass, Tape, check_size
 from .weights import PackedWeights, Scratch, weight_gradient
@@ -67,6 +69,17 @@ class Linear(Layer):
     def forward(self, weights: PackedWeights, tape: Tape, first: int, last: int) -> None:
         weights.forward(tape.x, first, last, tape.y)
 
+    def step(
+        self,
+        params: Mapping[str, NDArray],
+        x: NDArray,
+        before: Mapping[str, NDArray],
+        after: Mapping[str, NDArray],
+    ) -> NDArray:
+        y = np.empty((len(x), self.n_out), x.dtype)
+        _step(x, params["W"], params["b"], y)
+        return y
+
     def backward(
         self,
         weights: PackedWeights,
@@ -83,3 +96,12 @@ class Linear(Layer):
         if dx is not None:
             weights.back(dy, first, last, dx)
         return first
+
+
+@kernel
+def _step(x, w, b, y):
+    """x (B, I) in, w (I, O) in, b (O,) in, y (B, O) out."""
+    flat = y.reshape(y.size)
+    for lane in range(len(x)):
+        y[lane] = b
+        add_row_product(x[lane], w, 0, b.size, flat, lane * b.size)

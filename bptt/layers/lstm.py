@@ -13,6 +13,7 @@ from ..kernels.compile import kernel
 from ..kernels.delta import bound, gather
 from ..kernels.exponential import sigmoid, tanh
 from ..kernels.product import product
+from ..kernels.step import add_row_product
 from ..kernels.target import empty, padded, zeros
 from ..kernels.tile import TILE_ROWS, tile
 from ..kernels.vector import lanes, load, store
@@ -75,6 +76,17 @@ class LSTM(Recurrent):
         states, gates = {"h": h, "c": c}, {"z": (z, self.gates)}
         return Tape(x, h[1:], states, arrays, gates, errors, arrays.norms)
 
+    def step(
+        self,
+        params: Mapping[str, NDArray],
+        x: NDArray,
+        before: Mapping[str, NDArray],
+        after: Mapping[str, NDArray],
+    ) -> NDArray:
+        _step(x, params["Wx"], params["Wh"], params["b"], before["h"], before["c"],
+              after["h"], after["c"])  # fmt: skip
+        return after["h"]
+
     def _run(self, arrays: _Arrays, wh: NDArray, first: int, last: int) -> None:
         _forward(arrays.z, arrays.h, arrays.c, wh, self.n, first, last)
 
@@ -133,6 +145,28 @@ def _forward(z, h, c, wh, n, first, last):
                 store(z, at + size, f)
                 store(z, at + 2 * size, g)
                 store(z, at + 3 * size, o)
+
+
+@kernel
+def _step(x, wx, wh, b, h_before, c_before, h_after, c_after):
+    """x (B, I) in; parameters in; states (B, H), in and out."""
+    n, size = b.size // 4, lanes(b)
+    width = (n + size - 1) // size * size
+    z, h, c = np.zeros(4 * width, b.dtype), np.zeros(width, b.dtype), np.zeros(width, b.dtype)
+    for lane in range(len(x)):
+        for gate in range(4):
+            at, column = gate * width, gate * n
+            z[at : at + n] = b[column : column + n]
+            add_row_product(x[lane], wx, column, n, z, at)
+            add_row_product(h_before[lane], wh, column, n, z, at)
+        c[:n] = c_before[lane]
+        for j in range(0, width, size):
+            i, f = sigmoid(load(z, j)), sigmoid(load(z, width + j))
+            g, o = tanh(load(z, 2 * width + j)), sigmoid(load(z, 3 * width + j))
+            cell = f * load(c, j) + i * g
+            store(c, j, cell)
+            store(h, j, o * tanh(cell))
+        h_after[lane], c_after[lane] = h[:n], c[:n]
 
 
 @kernel

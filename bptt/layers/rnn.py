@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -12,6 +13,7 @@ from ..kernels.activations import ACTIVATIONS, activate, slope
 from ..kernels.compile import kernel
 from ..kernels.delta import bound, gather
 from ..kernels.product import product
+from ..kernels.step import add_row_product
 from ..kernels.target import empty, padded, zeros
 from ..kernels.vector import lanes, load, store
 from .base import Pass, Tape
@@ -62,6 +64,17 @@ class RNN(Recurrent):
         errors = {"h": arrays.dh}
         return Tape(x, h[1:], {"h": h}, arrays, errors=errors, norms=arrays.norms)
 
+    def step(
+        self,
+        params: Mapping[str, NDArray],
+        x: NDArray,
+        before: Mapping[str, NDArray],
+        after: Mapping[str, NDArray],
+    ) -> NDArray:
+        number = ACTIVATIONS[self.activation]
+        _step(x, params["Wx"], params["Wh"], params["b"], before["h"], after["h"], number)
+        return after["h"]
+
     def _run(self, arrays: _Arrays, wh: NDArray, first: int, last: int) -> None:
         _forward(arrays.h, wh, self.n, ACTIVATIONS[self.activation], first, last)
 
@@ -95,6 +108,21 @@ def _forward(h, wh, n, activation, first, last):
         product(count, n, h, before, width, wh, 4, h, now, width, h, now, width)
         for j in range(now, now + count * width, size):
             store(h, j, activate(activation, load(h, j)))
+
+
+@kernel
+def _step(x, wx, wh, b, before, after, activation):
+    """x (B, I) in; parameters in; before, after (B, H) in and out."""
+    n, size = b.size, lanes(b)
+    width = (n + size - 1) // size * size
+    z = np.zeros(width, b.dtype)
+    for lane in range(len(x)):
+        z[:n] = b
+        add_row_product(x[lane], wx, 0, n, z, 0)
+        add_row_product(before[lane], wh, 0, n, z, 0)
+        for j in range(0, width, size):
+            store(z, j, activate(activation, load(z, j)))
+        after[lane] = z[:n]
 
 
 @kernel

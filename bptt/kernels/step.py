@@ -1,0 +1,40 @@
+"""One row times a matrix as it lies, for steps too few to repay packing."""
+
+from __future__ import annotations
+
+from .compile import kernel
+from .vector import fma, lanes, load, splat, store
+
+__all__ = ["add_row_product"]
+
+
+@kernel
+def add_row_product(x, w, column, n, z, at):
+    """z[at : at + n] += x @ w[:, column : column + n].
+
+    x : in, (K,).
+    w : in, (K, N).
+    z : in, out, flat.
+    """
+    rows, row = w.shape
+    flat, size = w.reshape(w.size), lanes(w)
+    whole = n // size * size
+    fours = rows // 4 * 4
+    for k in range(0, fours, 4):
+        x0, x1 = splat(w, x[k]), splat(w, x[k + 1])
+        x2, x3 = splat(w, x[k + 2]), splat(w, x[k + 3])
+        start = k * row + column
+        for j in range(0, whole, size):
+            total = fma(x0, load(w, start + j), load(z, at + j))
+            total = fma(x1, load(w, start + row + j), total)
+            total = fma(x2, load(w, start + 2 * row + j), total)
+            store(z, at + j, fma(x3, load(w, start + 3 * row + j), total))
+    for k in range(fours, rows):
+        factor = splat(w, x[k])
+        for j in range(0, whole, size):
+            store(z, at + j, fma(factor, load(w, k * row + column + j), load(z, at + j)))
+    for j in range(whole, n):
+        total = z[at + j]
+        for k in range(rows):
+            total += x[k] * flat[k * row + column + j]
+        z[at + j] = total
