@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike
 
 from .compile import kernel
 from .target import lanes_of
-from .tile import TILE_ROWS, tile
+from .tile import TILE_ROWS, tile, tile_height
 from .vector import lanes, load, splat, store
 
 __all__ = ["accumulate", "pack", "pack_transposed", "panel_vectors", "product", "scratch_sizes"]
@@ -115,9 +115,11 @@ def product(m, k, a, a_first, a_row, b, width, d, d_first, d_row, c, c_first, c_
     for first in range(0, vectors, width):
         w = min(width, vectors - first)
         column = first * lane_count
-        for r in range(0, m, TILE_ROWS):
+        r = 0
+        while r < m:
+            height = tile_height(m - r)
             tile(
-                min(TILE_ROWS, m - r),
+                height,
                 w,
                 k,
                 (a, a_first + r * a_row, a_row, 1),
@@ -125,6 +127,7 @@ def product(m, k, a, a_first, a_row, b, width, d, d_first, d_row, c, c_first, c_
                 (d, d_first + r * d_row + column, d_row, 0),
                 (c, c_first + r * c_row + column, c_row, 0),
             )
+            r += height
 
 
 @kernel
@@ -139,17 +142,22 @@ def _gather_panel(g, first, row, count, columns, panel):
 def _gather_rows(a, first, row, count, n, to, rows):
     """Copy ``count`` rows of n numbers to ``rows``, tile by tile, each as its product reads it."""
     source = a.reshape(a.size)
-    tail = n // TILE_ROWS * TILE_ROWS
+    whole = n // TILE_ROWS * TILE_ROWS
+    if n > TILE_ROWS and n - whole == 1:
+        whole -= TILE_ROWS
     for k in range(count):
         start = first + k * row
         at = to + k * TILE_ROWS
-        for i in range(start, start + tail, TILE_ROWS):
+        for i in range(start, start + whole, TILE_ROWS):
             for j in range(TILE_ROWS):
                 rows[at + j] = source[i + j]
             at += TILE_ROWS * count
-        at = to + tail * count + k * (n - tail)
-        for j in range(n - tail):
-            rows[at + j] = source[start + tail + j]
+        i = whole
+        while i < n:
+            height = tile_height(n - i)
+            for j in range(height):
+                rows[to + i * count + k * height + j] = source[start + i + j]
+            i += height
 
 
 @kernel
@@ -159,8 +167,9 @@ def _add_outer(n, count, rows, start, step, columns, w, panel, sums, at):
     rows, start : A (count, n) as `_gather_rows` left it.
     step : ``count``; or 0 where A is one number, at ``start``, repeated.
     """
-    for i in range(0, n, TILE_ROWS):
-        height = min(TILE_ROWS, n - i)
+    i = 0
+    while i < n:
+        height = tile_height(n - i)
         tile(
             height,
             w,
@@ -170,6 +179,7 @@ def _add_outer(n, count, rows, start, step, columns, w, panel, sums, at):
             (sums, at + i * columns, columns, 0),
             (sums, at + i * columns, columns, 0),
         )
+        i += height
 
 
 @kernel

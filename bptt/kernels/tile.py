@@ -18,11 +18,11 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.lib.stride_tricks import as_strided
 
-from .compile import JIT
+from .compile import JIT, kernel
 from .target import lanes_of, target
 from .vector import Vec, address, call_llvm, splat_ir
 
-__all__ = ["TILE_ROWS", "tile"]
+__all__ = ["TILE_ROWS", "tile", "tile_height"]
 
 TILE_ROWS = target().tile_rows
 """The most rows that one tile takes."""
@@ -190,3 +190,14 @@ tile = intrinsic(prefer_literal=True)(_compiled) if JIT else _plain
 are those of its two indices; B has only the stride of k, D and C only that of rows (their other
 stride is not used). C may be D.
 """
+
+
+@kernel
+def tile_height(left):
+    """Rows that the next tile takes of ``left``: never so many that a single one is left over.
+
+    One row keeps too few sums going to hide the latency of its additions; two do.
+    """
+    if left == TILE_ROWS + 1:
+        return TILE_ROWS - 1
+    return min(TILE_ROWS, left)

@@ -15,7 +15,7 @@ from ..kernels.exponential import sigmoid, tanh
 from ..kernels.product import product
 from ..kernels.step import add_row_product
 from ..kernels.target import empty, padded, zeros
-from ..kernels.tile import TILE_ROWS, tile
+from ..kernels.tile import tile, tile_height
 from ..kernels.vector import lanes, load, store
 from .base import Pass, Tape
 from .recurrent import Recurrent
@@ -124,9 +124,11 @@ def _forward(z, h, c, wh, n, first, last):
         row, state = t * count, (t + 1) * count * width
         for unit in range(0, width, size):
             gate = row * 4 * width + 4 * unit
-            for b in range(0, count, TILE_ROWS):
+            b = 0
+            while b < count:
+                height = tile_height(count - b)
                 tile(
-                    min(TILE_ROWS, count - b),
+                    height,
                     4,
                     n,
                     (h, (row + b) * width, width, 1),
@@ -134,6 +136,7 @@ def _forward(z, h, c, wh, n, first, last):
                     (z, gate + b * 4 * width, 4 * width, 0),
                     (z, gate + b * 4 * width, 4 * width, 0),
                 )
+                b += height
             for b in range(count):
                 at, to = gate + b * 4 * width, state + b * width + unit
                 i, f = sigmoid(load(z, at)), sigmoid(load(z, at + size))
