@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .kernels.target import lanes_of
+from .layers.lookup import Lookup
 from .window import Window
 
 __all__ = ["read_tapes", "write_tapes"]
@@ -62,7 +63,7 @@ def _views(window: Window) -> dict[str, tuple[NDArray, int, int | None, int]]:
             views[f"{i}.{name}"] = (rows, 1, units, 1)
         for name, (rows, gates) in tape.gates.items():
             views[f"{i}.{name}"] = (rows, gates, units, 0)
-        if not tape.states:
+        if not tape.states and not isinstance(tape.y, Lookup):
             views[f"{i}.y"] = (tape.y, 1, units, 0)
     return views
 

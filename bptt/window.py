@@ -19,10 +19,14 @@ from numpy.typing import DTypeLike, NDArray
 from .block import Block
 from .kernels.target import padded, zeros
 from .layers import Layer
-from .layers.base import Pass, Tape
+from .layers.base import Pass, Room, Tape
+from .layers.lookup import Lookup
 from .layers.weights import Scratch
 
 __all__ = ["ModelWeights", "Window", "parts"]
+
+_STEPS_PER_ID = 4
+"""Steps and lanes for each id from which on it pays not to write embeddings out."""
 
 
 def parts(block: Block, layers: Sequence[Layer]) -> list[dict[str, NDArray]]:
@@ -60,6 +64,7 @@ class Window:
     dtype : of all arrays but ids.
     backward : whether there is a way back; if not, no memory is kept for it.
     consumed : whether each window is differentiated only once.
+    batch : lanes of all windows side by side; those of this one if None.
 
     Attributes
     ----------
@@ -78,6 +83,7 @@ class Window:
         *,
         backward: bool,
         consumed: bool = True,
+        batch: int | None = None,
     ) -> None:
         self.layers, self.lanes, self.capacity = layers, lanes, capacity
         self.start = self.stop = 0
@@ -87,9 +93,12 @@ class Window:
         else:
             self.x = zeros((capacity, lanes, bottom.sizes[0]), dtype)
         self.tapes: list[Tape] = []
-        for layer in layers:
+        room = Room(capacity, lanes, dtype, consumed or not backward, lookup_ids=0)
+        worthwhile = capacity * (batch or lanes) // _STEPS_PER_ID
+        for layer, above in zip(layers, [*layers[1:], None], strict=True):
             below = self.tapes[-1].y if self.tapes else self.x
-            self.tapes.append(layer.tape(below, dtype, consumed or not backward))
+            lookup_ids = worthwhile if above is not None and above.reads_lookups else 0
+            self.tapes.append(layer.tape(below, room._replace(lookup_ids=lookup_ids)))
         self.dx: NDArray | None = None
         self._dtype = dtype
         self._dy = self._error_buffers() if backward else [zeros(self.y.shape, dtype)]
@@ -161,7 +170,7 @@ class Window:
         for tape in self.tapes:
             timed += [(rows, 1) for rows in tape.states.values()]
             timed += [(rows, 0) for rows, _ in tape.gates.values()]
-            if not tape.states:
+            if not tape.states and not isinstance(tape.y, Lookup):
                 timed.append((tape.y, 0))
         return timed
 

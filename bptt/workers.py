@@ -18,6 +18,7 @@ from .block import Block
 from .errors import ShapeError
 from .kernels.vectors import add
 from .layers.base import Pass
+from .layers.lookup import Lookup
 from .losses import Loss
 from .model import Model
 from .pool import Pool, cpu_count
@@ -115,7 +116,7 @@ class Workers:
         self.weights = ModelWeights(model.layers, model.params)
         self.windows = [
             Window(model.layers, stop - start, capacity, model.dtype,
-                   backward=backward, consumed=consumed)
+                   backward=backward, consumed=consumed, batch=lanes)
             for start, stop in zip(self.bounds, self.bounds[1:], strict=False)
         ]  # fmt: skip
         self._pool = Pool(count)
@@ -225,8 +226,9 @@ class Workers:
         names = [f"{i} ({type(layer).__name__})" for i, layer in enumerate(self.model.layers)]
         for i, name in enumerate(names):
             for window in self.windows:
-                units = self.model.layers[i].sizes[1]
-                if not np.isfinite(window.tapes[i].y[: window.stop, :, :units]).all():
+                y, units = window.tapes[i].y, self.model.layers[i].sizes[1]
+                rows = y.table if isinstance(y, Lookup) else y[: window.stop, :, :units]
+                if not np.isfinite(rows).all():
                     return f"the output of layer {name}", name
         for parameter in reversed(list(self.gradient)):
             if not np.isfinite(self.gradient[parameter]).all():

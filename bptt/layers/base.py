@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from .lookup import Lookup
 from .weights import Scratch
 
 __all__ = ["Layer", "Pass", "Tape", "check_size"]
@@ -36,12 +37,29 @@ class Pass(NamedTuple):
     clip_delta: float = math.inf
 
 
+class Room(NamedTuple):
+    """What a tape is made for.
+
+    rows, lanes : K and B.
+    dtype : of its arrays.
+    consumed : whether each window is differentiated only once, so that `Layer.backward` may write
+        its errors over what `Layer.forward` left.
+    lookup_ids : the most ids for which the layer above wants a `Lookup`; 0 if it reads none.
+    """
+
+    rows: int
+    lanes: int
+    dtype: DTypeLike
+    consumed: bool
+    lookup_ids: int
+
+
 @dataclass(eq=False)
 class Tape:
     """The arrays of one layer for the lanes of one worker, time on axis 0.
 
-    x : in, (K, B) ids or (K, B, I or wider), the output of the layer below.
-    y : out, (K, B, n_out padded to whole vectors).
+    x : in, (K, B) ids, or the output of the layer below.
+    y : out, (K, B, n_out padded to whole vectors); or a `Lookup`, if `Room.lookup_ids` allows.
     states : name -> (K+1, B, padded): row 0 is the state that came in, row t+1 that after step t.
     arrays : what the layer's own kernels need besides.
     gates : name -> ((K, B, G·padded) interleaved, G): besides x, y and the states, what `backward`
@@ -51,8 +69,8 @@ class Tape:
     norms : (K, B) float64, ‖δ_t‖ before clipping; None for layers without state.
     """
 
-    x: NDArray
-    y: NDArray
+    x: NDArray | Lookup
+    y: NDArray | Lookup
     states: dict[str, NDArray]
     arrays: Any
     gates: dict[str, tuple[NDArray, int]] = field(default_factory=dict)
@@ -66,6 +84,8 @@ class Layer(ABC):
 
     reads_ids: ClassVar[bool] = False
     """Whether the input is (T, B) integers below ``n_in``."""
+    reads_lookups: ClassVar[bool] = False
+    """Whether the input may be a `Lookup`."""
     carried: ClassVar[tuple[str, ...]] = ()
     """Names of the states that go from step to step, each (B, n_out); the first is the output."""
 
@@ -95,12 +115,8 @@ class Layer(ABC):
         """Pack the parameters for `backward`."""
 
     @abstractmethod
-    def tape(self, x: NDArray, dtype: DTypeLike, consumed: bool) -> Tape:
-        """A new tape for the input array ``x`` (K, B, ...).
-
-        consumed : whether each window is differentiated once, so that `backward` may write its
-            errors over what `forward` left.
-        """
+    def tape(self, x: NDArray | Lookup, room: Room) -> Tape:
+        """A new tape for the input ``x``, the ``y`` of the tape below."""
 
     @abstractmethod
     def scratch_sizes(self, dtype: DTypeLike) -> tuple[int, int, int]:
@@ -126,7 +142,7 @@ class Layer(ABC):
         Parameters
         ----------
         dy : in, (K, B, n_out padded), zero in the padding; read from ``steps.errors_from`` on.
-        dx : out, (K, B, n_in padded); None if nobody wants it.
+        dx : out, (K, B, n_in padded), or of the shape of a `Lookup`; None if nobody wants it.
         grads : out, parameter name -> gradient; overwritten.
 
         Returns

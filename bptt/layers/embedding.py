@@ -11,7 +11,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..kernels.compile import kernel
 from ..kernels.target import padded, zeros
-from .base import Layer, Pass, Tape, check_size
+from .base import Layer, Pass, Room, Tape, check_size
+from .lookup import Lookup
 from .weights import Scratch
 
 __all__ = ["Embedding"]
@@ -59,15 +60,20 @@ class Embedding(Layer):
     def pack_back(self, params: Mapping[str, NDArray], weights: Any) -> None:
         """The way back needs no weights."""
 
-    def tape(self, x: NDArray, dtype: DTypeLike, consumed: bool) -> Tape:
-        y = zeros((*x.shape, padded(self.n_out, dtype)), dtype)
-        return Tape(x, y, {}, None)
+    def tape(self, x: NDArray, room: Room) -> Tape:
+        width = padded(self.n_out, room.dtype)
+        if self.n_ids <= room.lookup_ids:
+            return Tape(x, Lookup(x, (self.n_ids, 1, width), room.dtype), {}, None)
+        return Tape(x, zeros((room.rows, room.lanes, width), room.dtype), {}, None)
 
     def scratch_sizes(self, dtype: DTypeLike) -> tuple[int, int, int]:
         return 0, 0, 0
 
     def forward(self, weights: NDArray, tape: Tape, first: int, last: int) -> None:
-        _forward(tape.x, weights, tape.y, first, last)
+        if isinstance(tape.y, Lookup):
+            tape.y.table = weights[:, np.newaxis]
+        else:
+            _forward(tape.x, weights, tape.y, first, last)
 
     def step(
         self,
@@ -88,7 +94,10 @@ class Embedding(Layer):
         grads: Mapping[str, NDArray],
         scratch: Scratch,
     ) -> int:
-        _backward(tape.x, dy, grads["W"], steps.errors_from, steps.last)
+        if isinstance(tape.y, Lookup):
+            grads["W"][...] = dy[:, 0, : self.n_out]
+        else:
+            _backward(tape.x, dy, grads["W"], steps.errors_from, steps.last)
         return steps.last
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -12,8 +13,9 @@ from ..initializers import glorot_uniform
 from ..kernels.compile import kernel
 from ..kernels.step import add_row_product
 from ..kernels.target import empty, padded
-from .base import Layer, Pass, Tape, check_size
-from .weights import PackedWeights, Scratch, weight_gradient
+from .base import Layer, Pass, Room, Tape, check_size
+from .lookup import Lookup
+from .weights import PackedWeights, Scratch
 
 __all__ = ["Linear"]
 
@@ -36,6 +38,7 @@ class Linear(Layer):
 
     n_in: int
     n_out: int
+    reads_lookups: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_size(n_in=self.n_in, n_out=self.n_out)
@@ -59,9 +62,9 @@ class Linear(Layer):
     def pack_back(self, params: Mapping[str, NDArray], weights: PackedWeights) -> None:
         weights.pack_transposed(params["W"])
 
-    def tape(self, x: NDArray, dtype: DTypeLike, consumed: bool) -> Tape:
-        y = empty((*x.shape[:2], padded(self.n_out, dtype)), dtype)
-        return Tape(x, y, {}, np.empty((0, self.n_out), dtype))
+    def tape(self, x: NDArray | Lookup, room: Room) -> Tape:
+        y = empty((room.rows, room.lanes, padded(self.n_out, room.dtype)), room.dtype)
+        return Tape(x, y, {}, None)
 
     def scratch_sizes(self, dtype: DTypeLike) -> tuple[int, int, int]:
         return Scratch.sizes(self.n_in + 1, self.n_out, 1, dtype)
@@ -90,11 +93,9 @@ class Linear(Layer):
         grads: Mapping[str, NDArray],
         scratch: Scratch,
     ) -> int:
-        first, last, nothing = steps.errors_from, steps.last, tape.arrays
-        out = (grads["W"], nothing, grads["b"])
-        weight_gradient(scratch, first, last, tape.x, tape.x, dy, 1, out)
-        if dx is not None:
-            weights.back(dy, first, last, dx)
+        w, b = grads["W"], grads["b"]
+        first, last = steps.errors_from, steps.last
+        weights.gradients(scratch, first, last, tape.x, dy, dy, (w, w[:0], b), dx)
         return first
 
 

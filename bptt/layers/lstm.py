@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from ..kernels.compile import kernel
 from ..kernels.delta import bound, gather
@@ -17,7 +17,8 @@ from ..kernels.step import add_row_product
 from ..kernels.target import empty, padded, zeros
 from ..kernels.tile import tile, tile_height
 from ..kernels.vector import lanes, load, store
-from .base import Pass, Tape
+from .base import Pass, Room, Tape
+from .lookup import Lookup
 from .recurrent import Recurrent
 
 __all__ = ["LSTM"]
@@ -57,8 +58,8 @@ class LSTM(Recurrent):
         super().initialize(params, rng)
         params["b"][self.n : 2 * self.n] = self.forget_bias
 
-    def tape(self, x: NDArray, dtype: DTypeLike, consumed: bool) -> Tape:
-        rows, lane_count = x.shape[:2]
+    def tape(self, x: NDArray | Lookup, room: Room) -> Tape:
+        rows, lane_count, dtype = room.rows, room.lanes, room.dtype
         width = padded(self.n, dtype)
         z = empty((rows, lane_count, 4 * width), dtype)
         h, c = (zeros((rows + 1, lane_count, width), dtype) for _ in range(2))
@@ -66,7 +67,7 @@ class LSTM(Recurrent):
             z=z,
             h=h,
             c=c,
-            dz=z if consumed else empty(z.shape, dtype),
+            dz=z if room.consumed else empty(z.shape, dtype),
             dh=zeros((lane_count, width), dtype),
             dc=zeros((lane_count, width), dtype),
             zero=zeros((width,), dtype),

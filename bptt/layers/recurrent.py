@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 from ..initializers import glorot_uniform, orthogonal
 from ..kernels.target import padded
 from .base import Layer, Pass, Tape, check_size
-from .weights import PackedWeights, Scratch, weight_gradient
+from .weights import PackedWeights, Scratch
 
 __all__ = ["Recurrent", "RecurrentWeights"]
 
@@ -43,6 +43,7 @@ class Recurrent(Layer):
 
     n_in: int
     n: int
+    reads_lookups: ClassVar[bool] = True
     gates: ClassVar[int]
     """G, the number of blocks of H columns in Wx, Wh and b."""
 
@@ -99,9 +100,7 @@ class Recurrent(Layer):
         self._run_back(tape.arrays, weights.wh.transposed, dy, steps)
         out = (grads["Wx"], grads["Wh"], grads["b"])
         dz = tape.arrays.dz
-        weight_gradient(scratch, first, last, tape.x, tape.states["h"], dz, self.gates, out)
-        if dx is not None:
-            weights.wx.back(dz, first, last, dx)
+        weights.wx.gradients(scratch, first, last, tape.x, tape.states["h"], dz, out, dx)
         return first
 
     def state_errors(self, weights: RecurrentWeights, tape: Tape, first: int) -> None:

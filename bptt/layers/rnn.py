@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from ..kernels.activations import ACTIVATIONS, activate, slope
 from ..kernels.compile import kernel
@@ -16,7 +16,8 @@ from ..kernels.product import product
 from ..kernels.step import add_row_product
 from ..kernels.target import empty, padded, zeros
 from ..kernels.vector import lanes, load, store
-from .base import Pass, Tape
+from .base import Pass, Room, Tape
+from .lookup import Lookup
 from .recurrent import Recurrent
 
 __all__ = ["RNN"]
@@ -49,8 +50,8 @@ class RNN(Recurrent):
             known = ", ".join(sorted(ACTIVATIONS))
             raise ValueError(f"activation must be one of {known}, got {self.activation!r}")
 
-    def tape(self, x: NDArray, dtype: DTypeLike, consumed: bool) -> Tape:
-        rows, lane_count = x.shape[:2]
+    def tape(self, x: NDArray | Lookup, room: Room) -> Tape:
+        rows, lane_count, dtype = room.rows, room.lanes, room.dtype
         width = padded(self.n, dtype)
         h = zeros((rows + 1, lane_count, width), dtype)
         arrays = _Arrays(

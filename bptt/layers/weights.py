@@ -16,8 +16,27 @@ from ..kernels.product import (
     scratch_sizes,
 )
 from ..kernels.target import empty, padded, zeros
+from .lookup import Lookup
 
-__all__ = ["PackedWeights", "Scratch", "weight_gradient"]
+__all__ = ["PackedWeights", "Scratch"]
+
+
+class Scratch(NamedTuple):
+    """Room for `PackedWeights.gradients`, shared by all layers of a window."""
+
+    panel: NDArray
+    rows: NDArray
+    sums: NDArray
+
+    @staticmethod
+    def sizes(n: int, units: int, gates: int, dtype: DTypeLike) -> tuple[int, int, int]:
+        """What weights with ``n`` rows, bias included, need."""
+        return scratch_sizes(n, gates * padded(units, dtype), dtype)
+
+    @classmethod
+    def of(cls, needs: list[tuple[int, int, int]], dtype: DTypeLike) -> Scratch:
+        """Enough for each of ``needs``."""
+        return cls(*(empty((max(sizes),), dtype) for sizes in zip(*needs, strict=True)))
 
 
 class PackedWeights:
@@ -47,8 +66,13 @@ class PackedWeights:
         """Pack for going back."""
         pack_transposed(w, self.gates, self.transposed)
 
-    def forward(self, x: NDArray, first: int, last: int, y: NDArray) -> None:
+    def forward(self, x: NDArray | Lookup, first: int, last: int, y: NDArray) -> None:
         """Steps ``first`` to ``last`` of y (K, B, G·Np) = x @ W + b, x (K, B, n_in or wider)."""
+        if isinstance(x, Lookup):
+            rows = x.rows(y.shape[2])
+            self.forward(x.table, 0, len(rows), rows)
+            x.spread(rows, first, last, y)
+            return
         lanes, columns = y.shape[1:]
         row = x.shape[2]
         at = first * lanes
@@ -65,45 +89,54 @@ class PackedWeights:
         product(rows, row, g, at * row, row, self.transposed, 4,
                 self._no_bias, 0, 0, dx, at * columns, columns)  # fmt: skip
 
+    def gradients(
+        self,
+        scratch: Scratch,
+        first: int,
+        last: int,
+        x: NDArray | Lookup,
+        h: NDArray,
+        g: NDArray,
+        out: tuple[NDArray, NDArray, NDArray],
+        dx: NDArray | None,
+    ) -> None:
+        """The gradients of weights, bias and x from errors g of x @ Wx + h @ Wh + b.
 
-class Scratch(NamedTuple):
-    """Room for `weight_gradient`, shared by all layers of a window."""
+        Parameters
+        ----------
+        first, last : steps.
+        x, h : in, (K, B, at least the rows of Wx or Wh).
+        g : in, (K, B, G·Np), interleaved.
+        out : out, dWx (I, G·N), dWh (H, G·N) and db (G·N,); H may be 0.
+        dx : out, (K, B, I padded), or what a `Lookup` calls for; None if nobody wants it.
+        """
+        if isinstance(x, Lookup):
+            dwx, dwh, db = out
+            rows = x.collect(g, first, last)
+            self._outer(scratch, 0, len(rows), x.table, x.table, rows, (dwx, dwh[:0], db))
+            if len(dwh):
+                self._outer(scratch, first, last, h, h, g, (dwh, dwh[:0], db))
+            g, first, last = rows, 0, len(rows)
+        else:
+            self._outer(scratch, first, last, x, h, g, out)
+        if dx is not None:
+            self.back(g, first, last, dx)
 
-    panel: NDArray
-    rows: NDArray
-    sums: NDArray
-
-    @staticmethod
-    def sizes(n: int, units: int, gates: int, dtype: DTypeLike) -> tuple[int, int, int]:
-        """What weights with ``n`` rows, bias included, need."""
-        return scratch_sizes(n, gates * padded(units, dtype), dtype)
-
-    @classmethod
-    def of(cls, needs: list[tuple[int, int, int]], dtype: DTypeLike) -> Scratch:
-        """Enough for each of ``needs``."""
-        return cls(*(empty((max(sizes),), dtype) for sizes in zip(*needs, strict=True)))
-
-
-def weight_gradient(
-    scratch: Scratch,
-    first: int,
-    last: int,
-    x: NDArray,
-    h: NDArray,
-    g: NDArray,
-    gates: int,
-    out: tuple[NDArray, NDArray, NDArray],
-) -> None:
-    """dWx, dWh, db = ``out`` = [x h 1].T @ g over steps ``first`` to ``last`` and all lanes.
-
-    x, h : (K, B, at least the rows of dWx or dWh).
-    g : (K, B, G·Np), interleaved.
-    out : (I, G·N), (H, G·N) and (G·N,); H may be 0.
-    """
-    lanes = g.shape[1]
-    at = first * lanes
-    rows = (last - first) * lanes
-    strides = (x.shape[2], h.shape[2], g.shape[2])
-    (x_row, h_row, g_row), (dwx, dwh, db) = strides, out
-    accumulate(rows, x, at * x_row, x_row, h, at * h_row, h_row, g, at * g_row, g_row,
-               gates, panel_vectors(gates), *scratch, dwx, dwh, db[np.newaxis])  # fmt: skip
+    def _outer(
+        self,
+        scratch: Scratch,
+        first: int,
+        last: int,
+        x: NDArray,
+        h: NDArray,
+        g: NDArray,
+        out: tuple[NDArray, NDArray, NDArray],
+    ) -> None:
+        """``out`` = [x h 1].T @ g."""
+        lanes = g.shape[1]
+        at = first * lanes
+        rows = (last - first) * lanes
+        strides = (x.shape[2], h.shape[2], g.shape[2])
+        (x_row, h_row, g_row), (dwx, dwh, db) = strides, out
+        accumulate(rows, x, at * x_row, x_row, h, at * h_row, h_row, g, at * g_row, g_row,
+                   self.gates, self.width, *scratch, dwx, dwh, db[np.newaxis])  # fmt: skip
