@@ -5,6 +5,7 @@ import runpy
 from pathlib import Path
 
 import matplotlib
+import numba
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,6 +23,7 @@ def python_in(page):
     return len(blocks), code
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="trains for minutes without compiled kernels")
 @pytest.mark.parametrize(("page", "at_least"), [("README.md", 1), ("docs/tour.md", 12)])
 def test_every_python_block_runs(page, at_least, tmp_path, monkeypatch):
     count, code = python_in(page)
