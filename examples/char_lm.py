@@ -55,9 +55,6 @@ def run(options: argparse.Namespace) -> None:
     print(write(model, vocabulary, options.sample, options.temperature, options.seed))
 
 
-# ---------------------------------------------------------------- text and model
-
-
 def read_text(path: Path | None) -> str:
     """The text in a file, or the topics of Python's own documentation."""
     if path is None:
@@ -88,9 +85,6 @@ def new_model(options: argparse.Namespace, characters: int) -> bptt.Model:
     embedding = bptt.Embedding(characters, shape["embedding"])
     output = bptt.Linear(shape["hidden"], characters)
     return bptt.Model([embedding, *recurrent, output], seed=options.seed)
-
-
-# ---------------------------------------------------------------- training
 
 
 def learn(
@@ -180,9 +174,6 @@ def draw(
     return [options.out / name for name in pictures]
 
 
-# ---------------------------------------------------------------- writing
-
-
 def write(
     model: bptt.Model, vocabulary: bptt.Vocabulary, length: int, temperature: float, seed: int
 ) -> str:
@@ -202,9 +193,6 @@ def softmax(logits: NDArray, temperature: float) -> NDArray:
     scaled = logits.astype(np.float64) / temperature
     powers = np.exp(scaled - scaled.max())
     return powers / powers.sum()
-
-
-# ---------------------------------------------------------------- files
 
 
 def vocabulary_path(model_path: Path) -> Path:
@@ -227,9 +215,6 @@ def load(path: Path) -> tuple[bptt.Model, bptt.Vocabulary]:
     if not model.reads_ids or {model.n_in, model.n_out} != {len(vocabulary)}:
         raise ValueError(f"{model} does not go with the {len(vocabulary)} characters in {beside}")
     return model, vocabulary
-
-
-# ---------------------------------------------------------------- options
 
 
 class Parser(argparse.ArgumentParser):
