@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 from .block import Block
 from .kernels.target import padded, zeros
 from .layers import Layer
-from .layers.base import Pass, Room, Tape
+from .layers.base import Room, Span, Tape
 from .layers.lookup import Lookup
 from .layers.weights import Scratch
 
@@ -186,7 +186,7 @@ class Window:
         self,
         weights: ModelWeights,
         grads: Sequence[Mapping[str, NDArray]],
-        steps: Pass,
+        steps: Span,
         want_dx: bool = False,
     ) -> None:
         """Take the error in `dy` back through ``steps``; `grads` is overwritten, layer by layer."""

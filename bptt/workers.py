@@ -7,7 +7,7 @@ fixed order, so that the result depends on the number of workers but not on thei
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from .block import Block
 from .errors import ShapeError
 from .kernels.vectors import add
-from .layers.base import Pass
+from .layers.base import Span
 from .layers.lookup import Lookup
 from .losses import Loss
 from .model import Model
@@ -162,7 +162,7 @@ class Workers:
             window = self.windows[i]
             first = max(window.start, window.stop - k2)
             errors_from = max(first, window.stop - len(batch.targets))
-            steps = Pass(first, window.stop, errors_from, clip_delta)
+            steps = Span(first, window.stop, errors_from, clip_delta)
             window.go_back(self.weights, self._parts[i], steps, want_dx)
 
         self._pack(back=True)
@@ -223,14 +223,20 @@ class Workers:
 
     def first_not_finite(self) -> tuple[str, str]:
         """What went wrong first in the newest window, in words; and the layer it is in."""
-        names = [f"{i} ({type(layer).__name__})" for i, layer in enumerate(self.model.layers)]
-        for i, name in enumerate(names):
+        layers = self.model.layers
+        for what, i, values in self._suspects():
+            if not np.isfinite(values).all():
+                return what, f"{i} ({type(layers[i]).__name__})"
+        return "the loss", f"{len(layers) - 1} ({type(layers[-1]).__name__})"
+
+    def _suspects(self) -> Iterator[tuple[str, int, NDArray]]:
+        """What may not be finite, its layer and its values, in the order in which they came."""
+        for name, values in self.model.params.items():
+            yield f"the parameter {name}, after the last step,", int(name.split(".")[0]), values
+        for i, layer in enumerate(self.model.layers):
             for window in self.windows:
-                y, units = window.tapes[i].y, self.model.layers[i].sizes[1]
+                y, units = window.tapes[i].y, layer.sizes[1]
                 rows = y.table if isinstance(y, Lookup) else y[: window.stop, :, :units]
-                if not np.isfinite(rows).all():
-                    return f"the output of layer {name}", name
-        for parameter in reversed(list(self.gradient)):
-            if not np.isfinite(self.gradient[parameter]).all():
-                return f"the gradient of {parameter}", names[int(parameter.split(".")[0])]
-        return "the loss", names[-1]
+                yield f"the output of layer {i} ({type(layer).__name__})", i, rows
+        for name in reversed(list(self.gradient)):
+            yield f"the gradient of {name}", int(name.split(".")[0]), self.gradient[name]

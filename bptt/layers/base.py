@@ -18,13 +18,13 @@ from numpy.typing import DTypeLike, NDArray
 from .lookup import Lookup
 from .weights import Scratch
 
-__all__ = ["Layer", "Pass", "Tape", "check_size"]
+__all__ = ["Layer", "Span", "Tape", "check_size"]
 
 Arrays = Mapping[str, NDArray]
 
 
-class Pass(NamedTuple):
-    """Which steps of the tape a backward pass covers.
+class Span(NamedTuple):
+    """The steps of the tape that a backward pass covers.
 
     first, last : δ flows back from step ``last`` - 1 to step ``first``.
     errors_from : first step at which an error comes down from the layer above.
@@ -131,7 +131,7 @@ class Layer(ABC):
         self,
         weights: Any,
         tape: Tape,
-        steps: Pass,
+        steps: Span,
         dy: NDArray,
         dx: NDArray | None,
         grads: Arrays,

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..kernels.compile import kernel
 from ..kernels.target import padded, zeros
-from .base import Layer, Pass, Room, Tape, check_size
+from .base import Layer, Room, Span, Tape, check_size
 from .lookup import Lookup
 from .weights import Scratch
 
@@ -88,7 +88,7 @@ class Embedding(Layer):
         self,
         weights: NDArray,
         tape: Tape,
-        steps: Pass,
+        steps: Span,
         dy: NDArray,
         dx: NDArray | None,
         grads: Mapping[str, NDArray],

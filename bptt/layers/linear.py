@@ -13,7 +13,7 @@ from ..initializers import glorot_uniform
 from ..kernels.compile import kernel
 from ..kernels.step import add_row_product
 from ..kernels.target import empty, padded
-from .base import Layer, Pass, Room, Tape, check_size
+from .base import Layer, Room, Span, Tape, check_size
 from .lookup import Lookup
 from .weights import PackedWeights, Scratch
 
@@ -87,7 +87,7 @@ class Linear(Layer):
         self,
         weights: PackedWeights,
         tape: Tape,
-        steps: Pass,
+        steps: Span,
         dy: NDArray,
         dx: NDArray | None,
         grads: Mapping[str, NDArray],

@@ -17,7 +17,7 @@ from ..kernels.step import add_row_product
 from ..kernels.target import empty, padded, zeros
 from ..kernels.tile import tile, tile_height
 from ..kernels.vector import lanes, load, store
-from .base import Pass, Room, Tape
+from .base import Room, Span, Tape
 from .lookup import Lookup
 from .recurrent import Recurrent
 
@@ -91,7 +91,7 @@ class LSTM(Recurrent):
     def _run(self, arrays: _Arrays, wh: NDArray, first: int, last: int) -> None:
         _forward(arrays.z, arrays.h, arrays.c, wh, self.n, first, last)
 
-    def _run_back(self, arrays: _Arrays, wh_transposed: NDArray, dy: NDArray, steps: Pass) -> None:
+    def _run_back(self, arrays: _Arrays, wh_transposed: NDArray, dy: NDArray, steps: Span) -> None:
         _backward(arrays, wh_transposed, dy, steps)
 
 

@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..initializers import glorot_uniform, orthogonal
 from ..kernels.target import padded
-from .base import Layer, Pass, Tape, check_size
+from .base import Layer, Span, Tape, check_size
 from .weights import PackedWeights, Scratch
 
 __all__ = ["Recurrent", "RecurrentWeights"]
@@ -90,7 +90,7 @@ class Recurrent(Layer):
         self,
         weights: RecurrentWeights,
         tape: Tape,
-        steps: Pass,
+        steps: Span,
         dy: NDArray,
         dx: NDArray | None,
         grads: Mapping[str, NDArray],
@@ -115,5 +115,5 @@ class Recurrent(Layer):
         """The loop forward: ``arrays.z`` holds x_t Wx + b."""
 
     @abstractmethod
-    def _run_back(self, arrays: Any, wh_transposed: NDArray, dy: NDArray, steps: Pass) -> None:
+    def _run_back(self, arrays: Any, wh_transposed: NDArray, dy: NDArray, steps: Span) -> None:
         """The loop back: leaves the error of z in ``arrays.dz``."""

@@ -16,7 +16,7 @@ from ..kernels.product import product
 from ..kernels.step import add_row_product
 from ..kernels.target import empty, padded, zeros
 from ..kernels.vector import lanes, load, store
-from .base import Pass, Room, Tape
+from .base import Room, Span, Tape
 from .lookup import Lookup
 from .recurrent import Recurrent
 
@@ -79,7 +79,7 @@ class RNN(Recurrent):
     def _run(self, arrays: _Arrays, wh: NDArray, first: int, last: int) -> None:
         _forward(arrays.h, wh, self.n, ACTIVATIONS[self.activation], first, last)
 
-    def _run_back(self, arrays: _Arrays, wh_transposed: NDArray, dy: NDArray, steps: Pass) -> None:
+    def _run_back(self, arrays: _Arrays, wh_transposed: NDArray, dy: NDArray, steps: Span) -> None:
         _backward(arrays, wh_transposed, dy, ACTIVATIONS[self.activation], steps)
 
 
