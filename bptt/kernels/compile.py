@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,18 @@ class _KernelCache(FunctionCache):
         super().__init__(function)
         self._cache_file._source_stamp = (self._cache_file._source_stamp, _kernel_sources())
 
+    def load_overload(self, signature: Any, target_context: Any) -> Any:
+        """The kernel from the disk, or None.
+
+        An index that cannot be read, such as one that names a class of an older version, is as
+        good as none.
+        """
+        try:
+            return super().load_overload(signature, target_context)
+        except Exception:
+            self.flush()
+            return None
+
 
 class _Announcer(event.Listener):
     """Says once that compiling goes on, so that the first minute does not look like a hang."""
@@ -65,8 +78,8 @@ def kernel(function: Callable[..., Any]) -> Any:
     if not JIT:
         return function
     dispatcher = numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})(function)
-    dispatcher._cache = _KernelCache(function)
-    dispatcher._can_compile = True
+    with suppress(RuntimeError):  # There is no place to write to: compile in every process.
+        dispatcher._cache = _KernelCache(function)
     return dispatcher
 
 
