@@ -82,7 +82,7 @@ def python(code, *args, **variables):
     """Run ``code`` in a new process that finds bptt and the tests; its output and errors."""
     path = os.pathsep.join([str(ROOT), str(TESTS)])
     done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, args)],
+        [sys.executable, "-P", "-c", code, *map(str, args)],
         env=os.environ | {"PYTHONPATH": path} | variables,
         capture_output=True,
         text=True,

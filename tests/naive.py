@@ -1,8 +1,8 @@
-"""Slow, obvious oracles: the equations, step by step, in plain NumPy, and nothing of bptt's kernels.
+"""Slow, obvious oracles: the equations, step by step, in plain NumPy without bptt's kernels.
 
-`forward` takes float64 or complex128, and arrays with one more axis in front, so that `complex_step`
-can try every direction at once. `backward` is written by hand, for what no derivative of `forward`
-can say: errors that are clipped on their way.
+`forward` takes float64 or complex128, and arrays with one more axis in front, so that
+`complex_step` can try every direction at once. `backward` is written by hand, for what no
+derivative of `forward` can say: errors that are clipped on their way.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Gradients of parameters, input and state, in float64, against the oracle and finite differences."""
+"""Gradients of parameters, input and state, against the oracle and finite differences."""
 
 import math
 
