@@ -19,7 +19,7 @@ EXACT = 1e-10
 
 def few(n):
     """``n`` examples; fewer where kernels run as plain Python."""
-    return n if JIT else max(2, n // 5)
+    return n if JIT else max(2, n // 2)
 
 
 def words(layers):
