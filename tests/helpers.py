@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import bptt
+from bptt import LSTM, SGD, TBPTT, CrossEntropy, Embedding, Linear
 from bptt.kernels.compile import JIT
 
 TESTS = Path(__file__).parent
@@ -76,6 +77,18 @@ class Frozen(bptt.Optimizer):
 
     def update(self, params, grads, moments, n, rate, clipping):
         pass
+
+
+def a_trainer(dtype="float64", **changes):
+    """Of a small LSTM over six ids."""
+    model = a_model([Embedding(6, 3), LSTM(3, 5), Linear(5, 6)], dtype)
+    options = {
+        "loss": CrossEntropy(),
+        "optimizer": SGD(0.1),
+        "truncation": TBPTT(4, 4),
+        "workers": 1,
+    }
+    return bptt.Trainer(model, **options | changes)
 
 
 def python(code, *args, **variables):
