@@ -1,0 +1,105 @@
+"""What several tests share: models with parameters that hide nothing, comparisons, processes."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import bptt
+from bptt import LSTM, SGD, TBPTT, CrossEntropy, Embedding, Linear
+from bptt.kernels.compile import JIT
+
+TESTS = Path(__file__).parent
+ROOT = Path(bptt.__file__).parent.parent
+EXACT = 1e-10
+"""Relative tolerance for float64 against an oracle that sums in another order."""
+
+
+def few(n):
+    """``n`` examples; fewer where kernels run as plain Python."""
+    return n if JIT else max(2, n // 2)
+
+
+def words(layers):
+    """Layers as the name of a test."""
+    return " ".join(f"{layer}{getattr(layer, 'activation', '')}" for layer in layers)
+
+
+def a_model(layers, dtype="float64", seed=0):
+    """A model none of whose parameters is zero."""
+    model = bptt.Model(layers, dtype=dtype)
+    rng = np.random.default_rng(seed)
+    model.params.flat[:] = rng.normal(scale=0.6, size=model.params.flat.size)
+    return model
+
+
+def a_state(model, lanes, seed=1):
+    state = model.zero_state(lanes)
+    state.flat[:] = np.random.default_rng(seed).uniform(-0.9, 0.9, state.flat.size)
+    return state
+
+
+def an_input(model, steps, lanes, seed=2):
+    rng = np.random.default_rng(seed)
+    if model.reads_ids:
+        return rng.integers(0, model.n_in, (steps, lanes))
+    return rng.normal(size=(steps, lanes, model.n_in)).astype(model.dtype)
+
+
+def plain(block):
+    """A Block as a dict of float64."""
+    return {name: view.astype(np.float64) for name, view in block.items()}
+
+
+def assert_close(got, want, rel=EXACT, name=""):
+    """The largest difference is at most ``rel`` of the largest number wanted."""
+    got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
+    assert got.shape == want.shape, name
+    assert np.isfinite(got).all(), name
+    difference = np.abs(got - want).max(initial=0)
+    assert difference <= rel * np.abs(want).max(initial=0) + 1e-300, (name, difference)
+
+
+def assert_all_close(got, want, rel=EXACT):
+    assert set(got) == set(want)
+    for name in want:
+        assert_close(got[name], want[name], rel, name)
+
+
+@dataclass(frozen=True)
+class Frozen(bptt.Optimizer):
+    """Leaves the parameters as they are."""
+
+    learning_rate: float = 1.0
+
+    def update(self, params, grads, moments, n, rate, clipping):
+        pass
+
+
+def a_trainer(dtype="float64", **changes):
+    """Of a small LSTM over six ids."""
+    model = a_model([Embedding(6, 3), LSTM(3, 5), Linear(5, 6)], dtype)
+    options = {
+        "loss": CrossEntropy(),
+        "optimizer": SGD(0.1),
+        "truncation": TBPTT(4, 4),
+        "workers": 1,
+    }
+    return bptt.Trainer(model, **options | changes)
+
+
+def python(code, *args, **variables):
+    """Run ``code`` in a new process that finds bptt and the tests; its output and errors."""
+    path = os.pathsep.join([str(ROOT), str(TESTS)])
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, *map(str, args)],
+        env=os.environ | {"PYTHONPATH": path} | variables,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr

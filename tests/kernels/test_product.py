@@ -1,0 +1,140 @@
+"""Packed products and weight gradients, through `PackedWeights`, against NumPy."""
+
+import numpy as np
+import pytest
+from helpers import few
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bptt.kernels.target import lanes_of, padded
+from bptt.layers.weights import PackedWeights, Scratch, weight_gradient
+
+REL = {"float32": 2e-6, "float64": 1e-14}
+GATES = [1, 3, 4]
+DTYPES = ["float32", "float64"]
+
+
+def interleaved(rows, gates, dtype):
+    """(..., G·N) as (..., G·Np): gate 0, 1, .. of the units of the first vector, and so on."""
+    units, lanes = rows.shape[-1] // gates, lanes_of(dtype)
+    out = np.zeros((*rows.shape[:-1], gates * padded(units, dtype)), dtype)
+    for gate in range(gates):
+        for unit in range(units):
+            vector, lane = divmod(unit, lanes)
+            out[..., (vector * gates + gate) * lanes + lane] = rows[..., gate * units + unit]
+    return out
+
+
+def wide(rows, width):
+    """``rows`` with columns behind them that nobody may read."""
+    out = np.full((*rows.shape[:-1], width), np.nan, rows.dtype)
+    out[..., : rows.shape[-1]] = rows
+    return out
+
+
+def assert_near(got, want, dtype, terms):
+    """``terms``: sum of the absolute values of what was added up."""
+    assert (np.abs(got - want) <= REL[dtype] * terms + 1e-30).all()
+
+
+def check_products(seed, sizes, gates, dtype, window):
+    """Forward and back of ``window`` (first, last) of the steps; the others are not touched."""
+    steps, lanes, n_in, units = sizes
+    first, last = window
+    rng = np.random.default_rng(seed)
+    w = rng.normal(size=(n_in, gates * units)).astype(dtype)
+    b = rng.normal(size=gates * units).astype(dtype)
+    x = rng.normal(size=(steps, lanes, n_in)).astype(dtype)
+    g = rng.normal(size=(steps, lanes, gates * units)).astype(dtype)
+    packed = PackedWeights(n_in, units, gates, dtype)
+    packed.pack(w, b)
+    packed.pack_transposed(w)
+    columns = gates * padded(units, dtype)
+    y = np.full((steps, lanes, columns), 99, dtype)
+    packed.forward(wide(x, n_in + 3), first, last, y)
+    x64, w64, g64 = x.astype(float), w.astype(float), g.astype(float)
+    here = slice(first, last)
+    terms = interleaved(np.abs(x64) @ np.abs(w64) + np.abs(b), gates, dtype)
+    assert_near(y[here], interleaved(x64 @ w64 + b, gates, dtype)[here], dtype, terms[here])
+    dx = np.full((steps, lanes, padded(n_in, dtype)), 99, dtype)
+    packed.back(interleaved(g, gates, dtype), first, last, dx)
+    terms = (np.abs(g64) @ np.abs(w64.T))[here]
+    assert_near(dx[here, :, :n_in], (g64 @ w64.T)[here], dtype, terms)
+    assert not dx[here, :, n_in:].any()
+    for rows in (y, dx):
+        assert (rows[:first] == 99).all()
+        assert (rows[last:] == 99).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("gates", GATES)
+@pytest.mark.parametrize("sizes", [(3, 2, 5, 7), (2, 7, 1, 1), (4, 1, 17, 33), (2, 5, 3, 70)])
+def test_products(sizes, gates, dtype):
+    check_products(0, sizes, gates, dtype, (1, sizes[0]))
+
+
+@settings(max_examples=few(60))
+@given(
+    sizes=st.tuples(st.integers(1, 6), st.integers(1, 9), st.integers(1, 40), st.integers(1, 70)),
+    gates=st.sampled_from(GATES),
+    dtype=st.sampled_from(DTYPES),
+    data=st.data(),
+)
+def test_products_of_any_size(sizes, gates, dtype, data):
+    first = data.draw(st.integers(0, sizes[0] - 1))
+    last = data.draw(st.integers(first, sizes[0]))
+    check_products(1, sizes, gates, dtype, (first, last))
+
+
+def check_gradient(seed, sizes, gates, dtype, first):
+    steps, lanes, n_x, n_h, units = sizes
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(steps, lanes, n_x)).astype(dtype)
+    h = rng.normal(size=(steps, lanes, n_h)).astype(dtype)
+    g = rng.normal(size=(steps, lanes, gates * units)).astype(dtype)
+    out = [np.full((n, gates * units), 99, dtype) for n in (n_x, n_h)]
+    out.append(np.full(gates * units, 99, dtype))
+    scratch = Scratch.of([Scratch.sizes(n_x + n_h + 1, units, gates, dtype)], dtype)
+    for room in scratch:
+        room[:] = np.nan
+    given_ = (wide(x, n_x + 2), wide(h, n_h + 5), interleaved(g, gates, dtype))
+    weight_gradient(scratch, first, steps, *given_, gates, tuple(out))
+    rows = g[first:].reshape(-1, gates * units).astype(float)
+    for got, left in zip(out, (x, h, np.ones((steps, lanes, 1))), strict=True):
+        left = left[first:].reshape(len(rows), -1).astype(float)
+        wanted, terms = left.T @ rows, np.abs(left).T @ np.abs(rows)
+        assert_near(got, wanted.reshape(got.shape), dtype, terms.reshape(got.shape))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("gates", GATES)
+@pytest.mark.parametrize(
+    "sizes", [(3, 2, 5, 7, 7), (2, 1, 1, 1, 1), (4, 5, 9, 0, 33), (97, 4, 3, 5, 5)]
+)
+def test_weight_gradient(sizes, gates, dtype):
+    check_gradient(0, sizes, gates, dtype, first=1)
+
+
+@settings(max_examples=few(40))
+@given(
+    sizes=st.tuples(
+        st.integers(1, 6),
+        st.integers(1, 9),
+        st.integers(1, 14),
+        st.integers(0, 14),
+        st.integers(1, 70),
+    ),
+    gates=st.sampled_from(GATES),
+    dtype=st.sampled_from(DTYPES),
+)
+def test_weight_gradient_of_any_size(sizes, gates, dtype):
+    check_gradient(1, sizes, gates, dtype, first=0)
+
+
+def test_packing_again_replaces_the_weights():
+    packed = PackedWeights(3, 5, 1, "float64")
+    x, y = np.ones((1, 1, 3)), np.empty((1, 1, padded(5, "float64")))
+    for value in (1.0, 2.0):
+        packed.pack(np.full((3, 5), value), np.full(5, value))
+        packed.forward(x, 0, 1, y)
+        assert np.array_equal(y[0, 0, :5], np.full(5, 4 * value))

@@ -1,0 +1,102 @@
+"""One suite for all layers: names, shapes, beginnings, and sizes that cannot be."""
+
+import naive
+import numpy as np
+import pytest
+from helpers import a_model, a_state, an_input, assert_all_close, assert_close, plain, words
+
+from bptt import LSTM, RNN, Embedding, Layer, Linear, Model
+from bptt.layers import LAYERS
+from bptt.layers.base import check_size
+
+TABLE = {
+    Embedding(6, 5): {"W": (6, 5)},
+    Linear(3, 5): {"W": (3, 5), "b": (5,)},
+    RNN(3, 5): {"Wx": (3, 5), "Wh": (5, 5), "b": (5,)},
+    LSTM(3, 5): {"Wx": (3, 20), "Wh": (5, 20), "b": (20,)},
+}
+FORWARD = [
+    [Embedding(6, 5)],
+    [Linear(3, 5)],
+    *([RNN(3, 7, name)] for name in naive.ACTIVATIONS),
+    [LSTM(3, 7)],
+    [LSTM(3, 1)],
+    [RNN(1, 17)],
+]
+
+
+def test_the_table_is_complete():
+    assert [type(layer) for layer in TABLE] == list(LAYERS.values())
+    assert [kind.__name__ for kind in LAYERS.values()] == list(LAYERS)
+
+
+@pytest.mark.parametrize("layer", TABLE, ids=str)
+def test_names_and_shapes_of_parameters(layer):
+    assert isinstance(layer, Layer)
+    assert layer.shapes() == TABLE[layer]
+    assert layer.sizes == (6 if layer.reads_ids else 3, 5)
+    assert Model([layer]).params.shapes == {f"0.{n}": s for n, s in TABLE[layer].items()}
+    assert str(layer) == f"{type(layer).__name__}({layer.sizes[0]}, 5)"
+
+
+@pytest.mark.parametrize("layer", TABLE, ids=str)
+def test_a_layer_is_frozen_and_equal_to_its_like(layer):
+    assert hash(layer) == hash(type(layer)(*layer.sizes))
+    with pytest.raises(AttributeError):
+        layer.n_out = 7
+
+
+@pytest.mark.parametrize("layer", TABLE, ids=str)
+def test_parameters_begin_from_the_seed(layer):
+    first, same, other = (Model([layer], seed=seed).params for seed in (0, 0, 1))
+    assert np.array_equal(first.flat, same.flat)
+    assert not np.array_equal(first.flat, other.flat)
+
+
+def test_how_each_parameter_begins():
+    lstm = Model([LSTM(30, 8, forget_bias=1.5)], dtype="float64").params
+    for gate in range(4):
+        wh = lstm["0.Wh"][:, 8 * gate : 8 * gate + 8]
+        np.testing.assert_allclose(wh @ wh.T, np.eye(8), atol=1e-13)
+    assert np.abs(lstm["0.Wx"]).max() <= np.sqrt(6 / 38)
+    assert lstm["0.b"].tolist() == [0.0] * 8 + [1.5] * 8 + [0.0] * 16
+    rnn = Model([RNN(30, 8)], dtype="float64").params
+    np.testing.assert_allclose(rnn["0.Wh"] @ rnn["0.Wh"].T, np.eye(8), atol=1e-13)
+    assert not rnn["0.b"].any()
+    linear = Model([Linear(30, 8)], dtype="float64").params
+    assert 0.39 < np.abs(linear["0.W"]).max() <= np.sqrt(6 / 38)
+    assert not linear["0.b"].any()
+    assert 0.9 < Model([Embedding(100, 50)]).params["0.W"].std() < 1.1
+
+
+@pytest.mark.parametrize(("dtype", "rel"), [("float32", 3e-6), ("float64", 1e-13)])
+@pytest.mark.parametrize("layers", FORWARD, ids=words)
+def test_forward_is_the_oracles(layers, dtype, rel):
+    model = a_model(layers, dtype)
+    x, state = an_input(model, 6, 5), a_state(model, 5)
+    y, final = model(x, state)
+    exact = x if model.reads_ids else x.astype(float)
+    wanted, wanted_final = naive.forward(layers, plain(model.params), exact, plain(state))
+    assert y.dtype == final.dtype == dtype
+    assert_close(y, wanted, rel)
+    assert_all_close(final, wanted_final, rel)
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.0, True, None, "3"])
+@pytest.mark.parametrize("layer", LAYERS.values())
+def test_sizes_are_positive_integers(layer, size):
+    with pytest.raises(ValueError, match="must be a positive integer, got"):
+        layer(size, 5)
+    with pytest.raises(ValueError, match="must be a positive integer, got"):
+        layer(3, size)
+
+
+def test_a_wrong_size_is_named():
+    with pytest.raises(ValueError, match="n_out must be a positive integer, got -3"):
+        Linear(2, -3)
+    check_size(any_name=np.int64(3))
+
+
+def test_an_unknown_activation_is_told_the_known_ones():
+    with pytest.raises(ValueError, match=r"one of identity, leaky_relu, .*, got 'gelu'"):
+        RNN(3, 5, "gelu")

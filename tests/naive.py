@@ -1,0 +1,261 @@
+"""Slow, obvious oracles: the equations, step by step, in plain NumPy without bptt's kernels.
+
+`forward` takes float64 or complex128, and arrays with one more axis in front, so that
+`complex_step` can try every direction at once. `backward` is written by hand, for what no
+derivative of `forward` can say: errors that are clipped on their way.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+ACTIVATIONS = {
+    "identity": (lambda z: z, np.ones_like),
+    "tanh": (np.tanh, lambda z: 1 / np.cosh(z) ** 2),
+    "sigmoid": (sigmoid, lambda z: sigmoid(z) * sigmoid(-z)),
+    "relu": (lambda z: np.where(z.real > 0, z, 0), lambda z: np.where(z > 0, 1.0, 0.0)),
+    "leaky_relu": (
+        lambda z: np.where(z.real > 0, z, 0.01 * z),
+        lambda z: np.where(z > 0, 1.0, 0.01),
+    ),
+}
+"""Name -> the function, and its derivative as a function of the argument."""
+
+
+def own(params, i):
+    """The parameters of layer ``i``, without its number."""
+    prefix = f"{i}."
+    return {n.removeprefix(prefix): p for n, p in params.items() if n.startswith(prefix)}
+
+
+def step(layer, params, x, state):
+    """One step of one layer: (output, next state), x (..., B, I) or (B,) ids."""
+    kind = type(layer).__name__
+    if kind == "Embedding":
+        return params["W"][..., x, :], {}
+    if kind == "Linear":
+        return x @ params["W"] + params["b"][..., None, :], {}
+    z = x @ params["Wx"] + state["h"] @ params["Wh"] + params["b"][..., None, :]
+    if kind == "RNN":
+        h = ACTIVATIONS[layer.activation][0](z)
+        return h, {"h": h}
+    i, f, g, o = np.split(z, 4, axis=-1)
+    c = sigmoid(f) * state["c"] + sigmoid(i) * np.tanh(g)
+    h = sigmoid(o) * np.tanh(c)
+    return h, {"h": h, "c": c}
+
+
+def zero_state(layers, lanes):
+    return {
+        f"{i}.{name}": np.zeros((lanes, layer.sizes[1]))
+        for i, layer in enumerate(layers)
+        for name in layer.carried
+    }
+
+
+def forward(layers, params, x, state, nudges=None):
+    """y (..., T, B, O) and the final state.
+
+    x : (T, B) ids or (..., T, B, I).
+    nudges : layer -> (..., T, B, H), added to every h_t; the derivative by them is δ_t.
+    """
+    ids = x.dtype.kind in "iu"
+    state, outputs = dict(state), []
+    for t in range(x.shape[0] if ids else x.shape[-3]):
+        y = x[t] if ids else x[..., t, :, :]
+        for i, layer in enumerate(layers):
+            y, new = step(layer, own(params, i), y, own(state, i))
+            if nudges is not None and i in nudges:
+                y = new["h"] = y + nudges[i][..., t, :, :]
+            state.update({f"{i}.{name}": value for name, value in new.items()})
+        outputs.append(y)
+    return np.stack(outputs, axis=-3), state
+
+
+def losses(y, targets):
+    """(..., T, B): cross-entropy for integer targets, squared error for floats."""
+    if targets.dtype.kind == "f":
+        return ((y - targets) ** 2).mean(axis=-1)
+    peak = y.real.max(axis=-1, keepdims=True)
+    log_sum = np.log(np.exp(y - peak).sum(axis=-1)) + peak[..., 0]
+    return log_sum - (y * (targets[..., None] == np.arange(y.shape[-1]))).sum(axis=-1)
+
+
+def valid_targets(targets, mask=None):
+    valid = targets >= 0 if targets.dtype.kind in "iu" else np.ones(targets.shape[:2], bool)
+    return valid if mask is None else valid & mask
+
+
+def mean_loss(y, targets, mask=None):
+    """Mean over the valid ones of the targets, which belong to the last steps of y."""
+    valid = valid_targets(targets, mask)
+    newest = y[..., y.shape[-3] - len(targets) :, :, :]
+    return (losses(newest, targets) * valid).sum(axis=(-2, -1)) / max(1, valid.sum())
+
+
+def complex_step(f, given, size=1e-30):
+    """The derivative of ``f`` by every number in ``given``, exact to rounding.
+
+    given : name -> float array. ``f`` gets them with an axis in front, and returns (P,).
+    """
+    total = sum(array.size for array in given.values())
+    tried, at = {}, 0
+    for name, array in given.items():
+        many = np.repeat(array.reshape(1, -1), total, axis=0).astype(np.complex128)
+        many[np.arange(at, at + array.size), np.arange(array.size)] += size * 1j
+        tried[name], at = many.reshape(total, *array.shape), at + array.size
+    slopes = f(tried).imag / size
+    ends = np.cumsum([array.size for array in given.values()])
+    pieces = np.split(slopes, ends[:-1])
+    return {
+        name: piece.reshape(array.shape)
+        for piece, (name, array) in zip(pieces, given.items(), strict=True)
+    }
+
+
+class Result(NamedTuple):
+    """loss; gradients of params, x and state; delta, layer -> δ (T, B, H), bounded."""
+
+    loss: float
+    params: dict
+    x: np.ndarray | None
+    state: dict
+    delta: dict
+
+
+def bounded(delta, limit):
+    """(B, H), lane by lane at most ``limit`` long."""
+    norms = np.sqrt((delta**2).sum(axis=1, keepdims=True))
+    over = norms > limit
+    return delta * np.where(over, limit / np.where(over, norms, 1), 1)
+
+
+def backward(layers, params, x, targets, state, mask=None, clip_delta=math.inf):
+    """Loss and gradients through all steps of x, from a constant state."""
+    inputs, states = [x], [{} for _ in layers]
+    for i, layer in enumerate(layers):
+        now, outputs = own(state, i), []
+        states[i] = [now]
+        for x_t in inputs[-1]:
+            y, now = step(layer, own(params, i), x_t, now)
+            outputs.append(y)
+            states[i].append(now)
+        inputs.append(np.array(outputs))
+    y = inputs.pop()
+    dy = np.zeros_like(y)
+    dy[len(y) - len(targets) :] = _loss_slope(y[len(y) - len(targets) :], targets, mask)
+    found = Result(mean_loss(y, targets, mask), {}, None, {}, {})
+    for i in reversed(range(len(layers))):
+        back = _BACK[type(layers[i]).__name__]
+        dy, grads, dstate, delta = back(
+            layers[i], own(params, i), inputs[i], states[i], dy, clip_delta
+        )
+        found.params.update({f"{i}.{name}": grad for name, grad in grads.items()})
+        found.state.update({f"{i}.{name}": grad for name, grad in dstate.items()})
+        if delta is not None:
+            found.delta[i] = delta
+    return found._replace(x=dy)
+
+
+def _loss_slope(y, targets, mask):
+    valid = valid_targets(targets, mask)[..., None]
+    if targets.dtype.kind == "f":
+        slope = 2 * (y - targets) / y.shape[-1]
+    else:
+        power = np.exp(y - y.max(axis=-1, keepdims=True))
+        slope = power / power.sum(axis=-1, keepdims=True)
+        slope = slope - (targets[..., None] == np.arange(y.shape[-1]))
+    return np.where(valid, slope, 0) / max(1, valid.sum())
+
+
+def _embedding_back(layer, params, x, states, dy, clip_delta):
+    dw = np.zeros_like(params["W"])
+    np.add.at(dw, x, dy)
+    return None, {"W": dw}, {}, None
+
+
+def _linear_back(layer, params, x, states, dy, clip_delta):
+    grads = {"W": np.einsum("tbi,tbo->io", x, dy), "b": dy.sum(axis=(0, 1))}
+    return dy @ params["W"].T, grads, {}, None
+
+
+def _rnn_back(layer, params, x, states, dy, clip_delta):
+    delta, dz = np.zeros_like(dy), np.zeros_like(dy)
+    dh = 0
+    for t in reversed(range(len(x))):
+        delta[t] = bounded(dy[t] + dh, clip_delta)
+        z = x[t] @ params["Wx"] + states[t]["h"] @ params["Wh"] + params["b"]
+        dz[t] = delta[t] * ACTIVATIONS[layer.activation][1](z)
+        dh = dz[t] @ params["Wh"].T
+    return dz @ params["Wx"].T, _weight_grads(x, states, dz), {"h": dh}, delta
+
+
+def _lstm_back(layer, params, x, states, dy, clip_delta):
+    delta, dz = np.zeros_like(dy), np.zeros((*dy.shape[:2], 4 * layer.n))
+    dh = dc = 0
+    for t in reversed(range(len(x))):
+        delta[t] = bounded(dy[t] + dh, clip_delta)
+        z = x[t] @ params["Wx"] + states[t]["h"] @ params["Wh"] + params["b"]
+        i, f, g, o = np.split(z, 4, axis=-1)
+        squashed = np.tanh(states[t + 1]["c"])
+        dc = dc + delta[t] * sigmoid(o) * (1 - squashed**2)
+        di = dc * np.tanh(g) * sigmoid(i) * sigmoid(-i)
+        df = dc * states[t]["c"] * sigmoid(f) * sigmoid(-f)
+        dg = dc * sigmoid(i) / np.cosh(g) ** 2
+        do = delta[t] * squashed * sigmoid(o) * sigmoid(-o)
+        dz[t] = np.concatenate([di, df, dg, do], axis=-1)
+        dh, dc = dz[t] @ params["Wh"].T, dc * sigmoid(f)
+    grads = _weight_grads(x, states, dz)
+    return dz @ params["Wx"].T, grads, {"h": dh, "c": dc}, delta
+
+
+def _weight_grads(x, states, dz):
+    h = np.array([state["h"] for state in states[:-1]])
+    return {
+        "Wx": np.einsum("tbi,tbg->ig", x, dz),
+        "Wh": np.einsum("tbh,tbg->hg", h, dz),
+        "b": dz.sum(axis=(0, 1)),
+    }
+
+
+_BACK = {
+    "Embedding": _embedding_back,
+    "Linear": _linear_back,
+    "RNN": _rnn_back,
+    "LSTM": _lstm_back,
+}
+
+
+def lanes(column, batch):
+    """``column`` (n, ...) cut into lanes (T, B, ...), zero where a lane has ended; and (T, B) where
+    it has not."""
+    pieces = np.array_split(column, batch)
+    steps = len(pieces[0])
+    laid = np.zeros((steps, batch, *column.shape[1:]), column.dtype)
+    there = np.zeros((steps, batch), bool)
+    for b, piece in enumerate(pieces):
+        laid[: len(piece), b] = piece
+        there[: len(piece), b] = True
+    return laid, there
+
+
+def tbptt(layers, params, x, targets, there, k1, k2, clip_delta=math.inf):
+    """Every update of TBPTT(k1, k2) with frozen parameters, by brute force: a `Result` each.
+
+    x, targets, there : whole lanes, (T, B, ...).
+    """
+    for start in range(0, len(x), k1):
+        stop = min(start + k1, len(x))
+        first = max(0, stop - k2)
+        state = zero_state(layers, x.shape[1])
+        if first:
+            _, state = forward(layers, params, x[:first], state)
+        newest = slice(start, stop)
+        yield backward(layers, params, x[first:stop], targets[newest], state,
+                       there[newest], clip_delta)  # fmt: skip

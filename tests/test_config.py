@@ -1,0 +1,65 @@
+"""Layers and policies as plain words, and back."""
+
+import json
+
+import pytest
+
+from bptt import (
+    LSTM,
+    RNN,
+    SGD,
+    TBPTT,
+    Adam,
+    ClipNorm,
+    CrossEntropy,
+    Embedding,
+    Exponential,
+    FileFormatError,
+    Linear,
+    SquaredError,
+)
+from bptt.checkpoint import _KNOWN
+from bptt.config import build, describe
+from bptt.layers import LAYERS
+
+THINGS = [
+    Embedding(5, 3),
+    Linear(3, 4),
+    RNN(3, 4, "leaky_relu"),
+    LSTM(3, 4, forget_bias=0.5),
+    CrossEntropy(),
+    SquaredError(),
+    SGD(0.1, momentum=0.9),
+    Adam(Exponential(2e-3, 0.97, after=10), beta2=0.99),
+    TBPTT(3, 7, clip_delta=0.5),
+    ClipNorm(5.0),
+]
+
+
+@pytest.mark.parametrize("thing", THINGS, ids=str)
+def test_through_json_and_back(thing):
+    words = json.loads(json.dumps(describe(thing)))
+    assert words["type"] == type(thing).__name__
+    assert build(words, LAYERS | _KNOWN) == thing
+
+
+def test_plain_values_are_left_as_they_are():
+    assert describe(3) == 3
+    assert build(None, {}) is None
+    assert build("text", {}) == "text"
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"type": "GRU", "n": 3}, "'GRU' is none of Embedding, Linear, RNN, LSTM"),
+        ({"n": 3}, "None is none of"),
+        ({"type": "LSTM", "n_in": 3}, "LSTM cannot be made from"),
+        ({"type": "LSTM", "n_in": 3, "n": 4, "peephole": True}, "LSTM cannot be made from"),
+        ({"type": "RNN", "n_in": 3, "n": -4}, "n must be a positive integer, got -4"),
+        ({"type": "RNN", "n_in": 3, "n": {"type": "os"}}, "'os' is none of"),
+    ],
+)
+def test_words_that_cannot_be_built(config, said):
+    with pytest.raises(FileFormatError, match=said):
+        build(config, LAYERS)

@@ -1,0 +1,108 @@
+"""Losses: value and gradient, against the oracle, from the smallest logits to the largest."""
+
+import math
+
+import naive
+import numpy as np
+import pytest
+from helpers import assert_close
+
+import bptt
+from bptt import CrossEntropy, Linear, Model, SquaredError
+from bptt.kernels.compile import JIT
+from bptt.losses import LOSSES
+
+RNG = np.random.default_rng(8)
+
+
+def through_identity(y, loss, targets, dtype="float64", mask=None):
+    """Loss of outputs ``y`` (T, B, O) and its gradient by them."""
+    size = y.shape[2]
+    model = Model([Linear(size, size)], dtype=dtype)
+    model.params["0.W"] = np.eye(size)
+    found = bptt.gradients(model, loss, y.astype(dtype), targets, mask=mask)
+    return found.loss, found.x
+
+
+def slope(y, targets, mask=None):
+    def value(tried):
+        return naive.mean_loss(tried["y"], targets, mask)
+
+    return naive.complex_step(value, {"y": y})["y"]
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 5, 16, 33])
+@pytest.mark.parametrize("scale", [0.0, 1e-3, 1.0, 30.0])
+def test_cross_entropy(outputs, scale):
+    y, targets = RNG.normal(size=(3, 2, outputs)) * scale, RNG.integers(-1, outputs, (3, 2))
+    targets[0, 0] = 0
+    loss, dy = through_identity(y, CrossEntropy(), targets)
+    assert math.isclose(loss, naive.mean_loss(y, targets), rel_tol=1e-12, abs_tol=1e-15)
+    np.testing.assert_allclose(dy, slope(y, targets), atol=1e-15)
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 5, 33])
+def test_squared_error(outputs):
+    y, targets = RNG.normal(size=(2, 3, 2, outputs))
+    mask = np.array([[True, False], [True, True], [False, True]])
+    loss, dy = through_identity(y, SquaredError(), targets, mask=mask)
+    assert math.isclose(loss, naive.mean_loss(y, targets, mask), rel_tol=1e-12)
+    assert_close(dy, slope(y, targets, mask), 1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_huge_logits_neither_overflow_nor_lose_the_loss(dtype):
+    y = np.array([[[1e4, 0.0, -1e4]], [[-1e4, -1e4 + 1, 1e4]]])
+    loss, dy = through_identity(y, CrossEntropy(), np.array([[0], [2]]), dtype)
+    assert loss == 0
+    assert np.abs(dy).max() < 1e-30
+    loss, dy = through_identity(y, CrossEntropy(), np.array([[2], [0]]), dtype)
+    assert loss == 2e4
+    assert_close(dy, [[[0.5, 0, -0.5]], [[-0.5, 0, 0.5]]], 1e-6)
+
+
+def test_a_shift_of_all_logits_changes_nothing():
+    y, targets = RNG.normal(size=(3, 2, 5)), RNG.integers(0, 5, (3, 2))
+    loss, dy = through_identity(y, CrossEntropy(), targets)
+    moved, moved_dy = through_identity(y + 100, CrossEntropy(), targets)
+    assert math.isclose(loss, moved, rel_tol=1e-12)
+    np.testing.assert_allclose(dy, moved_dy, atol=1e-13)
+
+
+@pytest.mark.parametrize("loss", [CrossEntropy(), SquaredError()], ids=str)
+def test_the_mean_is_over_the_valid_targets_only(loss):
+    y, mask = RNG.normal(size=(4, 3, 5)), RNG.random((4, 3)) < 0.5
+    takes_ids = isinstance(loss, CrossEntropy)
+    targets = RNG.integers(0, 5, (4, 3)) if takes_ids else RNG.normal(size=(4, 3, 5))
+    value, dy = through_identity(y, loss, targets, mask=mask)
+    assert math.isclose(value, naive.losses(y, targets)[mask].mean(), rel_tol=1e-12)
+    assert not dy[~mask].any()
+    assert np.abs(dy[mask]).min() > 0
+
+
+_SINGLE = pytest.mark.xfail(
+    JIT, reason="compiled, float() of a float32 stays float32, so the square overflows"
+)
+
+
+@pytest.mark.parametrize("value", [1e8, 1e15, pytest.param(1e20, marks=_SINGLE)])
+def test_large_differences_in_float32(value):
+    y, targets = np.zeros((1, 1, 2)), np.full((1, 1, 2), value)
+    loss, dy = through_identity(y, SquaredError(), targets, "float32")
+    assert math.isclose(loss, value**2, rel_tol=1e-6)
+    assert_close(dy, -targets, 1e-6)
+
+
+def test_losses_are_named_by_their_classes():
+    assert {name: type(loss()).__name__ for name, loss in LOSSES.items()} == {
+        "CrossEntropy": "CrossEntropy",
+        "SquaredError": "SquaredError",
+    }
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "uint64", ">i4"])
+def test_ids_of_any_integer_type(dtype):
+    y = RNG.normal(size=(2, 2, 3))
+    targets = np.array([[0, 2], [1, 1]])
+    got = through_identity(y, CrossEntropy(), targets.astype(dtype))[0]
+    assert got == through_identity(y, CrossEntropy(), targets)[0]

@@ -1,0 +1,59 @@
+"""Tapes in a file: side by side, without padding, whoever ran them."""
+
+import naive
+import numpy as np
+import pytest
+from helpers import a_model, a_state, an_input, assert_close, plain
+
+from bptt import LSTM, RNN, CrossEntropy, Embedding, Linear
+from bptt.tapes import read_tapes, write_tapes
+from bptt.workers import Batch, Workers
+
+LAYERS = [Embedding(6, 3), LSTM(3, 5), Linear(5, 2), RNN(2, 7)]
+LANES, KEEP = 5, 3
+
+
+def after_a_while(model, workers, capacity=8):
+    """Workers after 6 + 5 + 4 steps of ids with the state `a_state`, and those ids."""
+    team, x = Workers(model, LANES, capacity, workers), an_input(model, 15, LANES)
+    team.begin(a_state(model, LANES))
+    for part in np.split(x, [6, 11]):
+        targets = np.zeros(part.shape, int)
+        batch = Batch.of(model, CrossEntropy(), part, targets, None)
+        team.forward_and_back(batch, CrossEntropy(), k2=8)
+    return team, x
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_what_is_read_is_what_the_oracle_finds(workers):
+    model = a_model(LAYERS)
+    team, x = after_a_while(model, workers)
+    tapes, params = read_tapes(team.windows, KEEP), plain(model.params)
+    assert list(tapes) == ["x", "0.y", "1.h", "1.c", "1.z", "2.y", "3.h"]
+    assert np.array_equal(tapes["x"], x[-KEEP:])
+    for row in range(KEEP + 1):
+        steps = len(x) - KEEP + row
+        _, state = naive.forward(LAYERS, params, x[:steps], plain(a_state(model, LANES)))
+        for name in ("1.h", "1.c", "3.h"):
+            assert_close(tapes[name][row], state[name], 1e-12)
+    own = {n: s[-2] for n, s in tapes.items() if n in ("1.h", "1.c")}
+    embedded = params["0.W"][x[-1]]
+    z = embedded @ params["1.Wx"] + own["1.h"] @ params["1.Wh"] + params["1.b"]
+    i, f, g, o = np.split(z, 4, axis=-1)
+    gates = [naive.sigmoid(i), naive.sigmoid(f), np.tanh(g), naive.sigmoid(o)]
+    assert_close(tapes["1.z"][-1], np.concatenate(gates, axis=-1), 1e-12)
+    assert_close(tapes["0.y"][-1], embedded, 1e-15)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_what_is_written_is_read_again_by_any_number_of_workers(workers):
+    model = a_model(LAYERS)
+    tapes = read_tapes(after_a_while(model, 2)[0].windows, KEEP)
+    other = Workers(model, LANES, 8, workers)
+    write_tapes(other.windows, other.bounds, tapes)
+    again = read_tapes(other.windows, KEEP)
+    assert again.keys() == tapes.keys()
+    for name, array in tapes.items():
+        assert np.array_equal(again[name], array)
+    for name, array in other.state().items():
+        assert np.array_equal(array, tapes[name][-1])
