@@ -17,19 +17,16 @@ __all__ = ["compare"]
 
 def compare(cold: int, warm: int) -> dict[str, float]:
     """Medians of so many starts: bptt with no kernel in the cache and with all, and PyTorch."""
-    cold_times, warm_times, torch_times = [], [], []
+    times: dict[str, list[float]] = {"bptt, cold": [], "bptt, warm": [], "torch": []}
+    share = -(-warm // cold)
     for _ in range(cold):
         with tempfile.TemporaryDirectory() as cache:
-            cold_times.append(_seconds("bptt", cache))
-            share = -(-warm // cold)
-            warm_times += [_seconds("bptt", cache) for _ in range(share)]
-            torch_times += [_seconds("torch", cache) for _ in range(share) if _torch_is_there()]
-    found = {"bptt, cold": cold_times, "bptt, warm": warm_times, "torch": torch_times}
-    return {name: median(times) for name, times in found.items() if times}
-
-
-def _torch_is_there() -> bool:
-    return find_spec("torch") is not None
+            times["bptt, cold"].append(_seconds("bptt", cache))
+            for _ in range(share):
+                times["bptt, warm"].append(_seconds("bptt", cache))
+                if find_spec("torch") is not None:
+                    times["torch"].append(_seconds("torch", cache))
+    return {name: median(found) for name, found in times.items() if found}
 
 
 def _seconds(system: str, cache: str) -> float:

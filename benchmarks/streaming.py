@@ -54,7 +54,8 @@ def _torch_steps() -> dict[str, Callable[[], None]]:
 
         def steps() -> None:
             nonlocal state
-            torch.set_num_threads(1)
+            if torch.get_num_threads() != 1:
+                torch.set_num_threads(1)
             with torch.inference_mode():
                 for _ in range(_CALLS):
                     state = carried(layer(x, state))

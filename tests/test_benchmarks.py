@@ -35,7 +35,7 @@ def results():
         "schema": report.SCHEMA,
         "quick": False,
         "date": "2024-02-03T04:05:06+00:00",
-        "machine": {"cpu": "A CPU", "cores": 2, "features": ["fma"], "system": "", "numba_cpu_name": None},
+        "machine": {"cpu": "A CPU", "cores": 2, "features": ["fma"], "system": "Linux"},
         "versions": {"python": "3.11.0", "bptt": "0.1.0", "jax": None},
         "notes": ["GRU is not in bptt yet."],
         "load": [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]],
