@@ -1,0 +1,106 @@
+"""The only place that reaches inside bptt: one layer, forward and back, from a given dy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+import bptt
+from bptt.pool import cpu_count
+from bptt.workers import Batch, Workers, best_workers
+
+from .cases import Case
+
+__all__ = ["BpttLayer", "Problem", "find_cell", "thread_counts"]
+
+
+def find_cell(name: str) -> type | None:
+    """The layer class of a cell, None while the library has none."""
+    return getattr(bptt, name.upper(), None)
+
+
+def thread_counts() -> list[int]:
+    """One thread and all: how PyTorch is measured."""
+    return sorted({1, cpu_count()})
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What every system gets.
+
+    x : (T, B, I).
+    dy : (T, B, H), the gradient that comes down to the outputs.
+    params : Wx (I, G·H), Wh (H, G·H), b (G·H,).
+    """
+
+    cell: str
+    case: Case
+    x: NDArray
+    dy: NDArray
+    params: dict[str, NDArray]
+
+    @classmethod
+    def of(cls, cell: str, case: Case, seed: int = 0) -> Problem:
+        """Random arrays, and the parameters that bptt begins with."""
+        rng = np.random.default_rng(seed)
+        lanes, steps, n_in, n = case
+        x, dy = (rng.normal(size=(steps, lanes, size)).astype(np.float32) for size in (n_in, n))
+        model = bptt.Model([find_cell(cell)(n_in, n)], seed=seed)
+        params = {name: model.params[f"0.{name}"].copy() for name in ("Wx", "Wh", "b")}
+        params["b"] += rng.normal(scale=0.1, size=params["b"].shape).astype(np.float32)
+        return cls(cell, case, x, dy, params)
+
+
+@dataclass(frozen=True, eq=False)
+class _GivenError(bptt.Loss):
+    """Whatever the outputs are, their gradient is ``upstream`` (T, B, H).
+
+    Targets are lane numbers, so that a worker knows which lanes it has.
+    """
+
+    upstream: NDArray
+    takes_ids = True
+
+    def targets(self, given: ArrayLike, lanes: int, outputs: int, dtype: np.dtype) -> NDArray:
+        return np.asarray(given, np.int32)
+
+    def valid(self, targets: NDArray, mask: NDArray | None) -> NDArray[np.bool_]:
+        return np.ones(targets.shape, np.bool_)
+
+    def run(self, y: NDArray, first: int, outputs: int, targets: NDArray,
+            valid: NDArray, scale: float, dy: NDArray) -> float:  # fmt: skip
+        lane, lanes = targets[0, 0], targets.shape[1]
+        dy[first:, :, :outputs] = self.upstream[:, lane : lane + lanes]
+        return 0.0
+
+
+class BpttLayer:
+    """One layer of bptt with its workers, ready to run the problem again and again."""
+
+    def __init__(self, problem: Problem) -> None:
+        lanes, steps, n_in, n = self._case = problem.case
+        model = bptt.Model([find_cell(problem.cell)(n_in, n)])
+        for name, value in problem.params.items():
+            model.params[f"0.{name}"] = value
+        targets = np.broadcast_to(np.arange(lanes, dtype=np.int32), (steps, lanes))
+        self._loss = _GivenError(problem.dy)
+        self._batch = Batch(problem.x, targets, np.ones((steps, lanes), np.bool_), steps * lanes)
+        self.workers = best_workers(model, lanes, steps)
+        self._team = Workers(model, lanes, capacity=steps, count=self.workers, consumed=True)
+
+    def run(self) -> None:
+        """One window: y, and the gradients of x and the parameters."""
+        self._team.begin()
+        self._team.forward_and_back(self._batch, self._loss, self._case.steps, want_dx=True)
+
+    def results(self) -> dict[str, Any]:
+        """y (T, B, H), dx (T, B, I) and the gradients of the parameters."""
+        self.run()
+        n = self._case.n
+        y = np.concatenate([window.y for window in self._team.windows], axis=1)[..., :n]
+        gradient = self._team.gradient
+        params = {name: gradient[f"0.{name}"].copy() for name in ("Wx", "Wh", "b")}
+        return {"y": y, "x": self._team.input_gradient(), **params}

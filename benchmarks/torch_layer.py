@@ -1,0 +1,43 @@
+"""One layer of PyTorch, forward and back, with the parameters of a problem."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .adapter import Problem
+
+__all__ = ["TorchLayer"]
+
+_CLASSES = {"lstm": torch.nn.LSTM, "rnn": torch.nn.RNN, "gru": torch.nn.GRU}
+
+
+class TorchLayer:
+    """`nn.LSTM`, `nn.RNN` or `nn.GRU` on so many threads."""
+
+    def __init__(self, problem: Problem, threads: int) -> None:
+        case, params = problem.case, problem.params
+        self._threads = threads
+        self._layer = _CLASSES[problem.cell](case.n_in, case.n)
+        with torch.no_grad():
+            self._layer.weight_ih_l0.copy_(torch.from_numpy(params["Wx"].T))
+            self._layer.weight_hh_l0.copy_(torch.from_numpy(params["Wh"].T))
+            self._layer.bias_ih_l0.copy_(torch.from_numpy(params["b"]))
+            self._layer.bias_hh_l0.zero_()
+        self._x = torch.from_numpy(problem.x.copy()).requires_grad_()
+        self._dy = torch.from_numpy(problem.dy.copy())
+        self._inputs = [self._x, *self._layer.parameters()]
+
+    def run(self) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        """y, and the gradients of x, weight_ih, weight_hh and the biases."""
+        if torch.get_num_threads() != self._threads:
+            torch.set_num_threads(self._threads)
+        y, _ = self._layer(self._x)
+        return y, torch.autograd.grad(y, self._inputs, self._dy)
+
+    def results(self) -> dict[str, NDArray]:
+        """As bptt names and lays them out."""
+        y, (dx, dwx, dwh, db, _) = self.run()
+        found = {"y": y, "x": dx, "Wx": dwx.T, "Wh": dwh.T, "b": db}
+        return {name: np.array(value.detach().numpy()) for name, value in found.items()}
