@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bptt.kernels.target import lanes_of, padded
-from bptt.layers.weights import PackedWeights, Scratch, weight_gradient
+from bptt.layers.lookup import Lookup
+from bptt.layers.weights import PackedWeights, Scratch
 
 REL = {"float32": 2e-6, "float64": 1e-14}
 GATES = [1, 3, 4]
@@ -98,7 +99,8 @@ def check_gradient(seed, sizes, gates, dtype, first):
     for room in scratch:
         room[:] = np.nan
     given_ = (wide(x, n_x + 2), wide(h, n_h + 5), interleaved(g, gates, dtype))
-    weight_gradient(scratch, first, steps, *given_, gates, tuple(out))
+    packed = PackedWeights(n_x, units, gates, dtype)
+    packed.gradients(scratch, first, steps, *given_, tuple(out), None)
     rows = g[first:].reshape(-1, gates * units).astype(float)
     for got, left in zip(out, (x, h, np.ones((steps, lanes, 1))), strict=True):
         left = left[first:].reshape(len(rows), -1).astype(float)
@@ -138,3 +140,37 @@ def test_packing_again_replaces_the_weights():
         packed.pack(np.full((3, 5), value), np.full(5, value))
         packed.forward(x, 0, 1, y)
         assert np.array_equal(y[0, 0, :5], np.full(5, 4 * value))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("gates", GATES)
+def test_a_lookup_gives_what_its_rows_written_out_give(gates, dtype):
+    steps, lanes, ids, n_in, n_h, units, first = 5, 3, 4, 6, 7, 9, 2
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(ids, 1, n_in)).astype(dtype)
+    where = rng.integers(0, ids - 1, (steps, lanes)).astype(np.int32)
+    h = rng.normal(size=(steps, lanes, n_h)).astype(dtype)
+    g = interleaved(rng.normal(size=(steps, lanes, gates * units)).astype(dtype), gates, dtype)
+    packed = PackedWeights(n_in, units, gates, dtype)
+    w = rng.normal(size=(n_in, gates * units)).astype(dtype)
+    packed.pack(w, rng.normal(size=gates * units).astype(dtype))
+    packed.pack_transposed(w)
+    lookup = Lookup(where, (ids, 1, padded(n_in, dtype)), dtype)
+    lookup.table = table
+    found = []
+    for x in (lookup, table[where, 0]):
+        y, dx = np.zeros(g.shape, dtype), np.zeros((steps, lanes, padded(n_in, dtype)), dtype)
+        out = [np.full((n, gates * units), 99, dtype) for n in (n_in, n_h)]
+        out.append(np.full(gates * units, 99, dtype))
+        if x is lookup:
+            dx = np.full(lookup.shape, 99, dtype)
+        packed.forward(x, first, steps, y)
+        scratch = Scratch.of([Scratch.sizes(n_in + n_h + 1, units, gates, dtype)], dtype)
+        packed.gradients(scratch, first, steps, x, h, g, tuple(out), dx)
+        if x is not lookup:
+            rows, dx = dx, np.zeros(lookup.shape, dtype)
+            np.add.at(dx[:, 0], where[first:], rows[first:])
+        found.append([y, dx, *out])
+    for got, wanted in zip(*found, strict=True):
+        assert np.allclose(got, wanted, rtol=10 * REL[dtype], atol=10 * REL[dtype])
+    assert not found[0][1][ids - 1].any()
