@@ -37,8 +37,9 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     OSError : if the file cannot be written.
+    TypeError : if a layer or a policy is not of this library, so that no file can bring it back.
     """
-    config = {name: describe(getattr(trainer, name)) for name in _POLICIES}
+    config = {name: describe(getattr(trainer, name), _KNOWN) for name in _POLICIES}
     config |= {name: getattr(trainer, name) for name in _COUNTERS}
     config |= {"model": trainer.model.config(), "pass": None}
     arrays = {f"params.{name}": view for name, view in trainer.model.params.items()}

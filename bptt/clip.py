@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from numbers import Real
 from typing import NamedTuple
 
 __all__ = ["CLIPS", "Clip", "ClipNorm", "ClipValue", "Clipping", "check_bound"]
@@ -74,5 +75,5 @@ def check_bound(name: str, value: float) -> None:
     ------
     ValueError : naming it.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+    if isinstance(value, bool) or not isinstance(value, Real) or not value > 0:
         raise ValueError(f"{name} must be a positive number, got {value!r}")

@@ -6,17 +6,29 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+import numpy as np
+
 from .errors import FileFormatError
 
 __all__ = ["build", "describe"]
 
 
-def describe(thing: Any) -> Any:
-    """A frozen dataclass as ``{"type": name, argument: value, ...}``; plain values as they are."""
+def describe(thing: Any, known: Mapping[str, type]) -> Any:
+    """A frozen dataclass as ``{"type": name, argument: value, ...}``; plain values as they are.
+
+    Raises
+    ------
+    TypeError : if its class is not among ``known``, so that `build` could not make it again.
+    """
+    if isinstance(thing, np.generic):
+        return thing.item()
     if not is_dataclass(thing):
         return thing
-    arguments = {field.name: describe(getattr(thing, field.name)) for field in fields(thing)}
-    return {"type": type(thing).__name__, **arguments}
+    name = type(thing).__name__
+    if known.get(name) is not type(thing):
+        raise TypeError(f"{thing!r} cannot be saved: {name} is none of {', '.join(known)}")
+    values = {field.name: getattr(thing, field.name) for field in fields(thing)}
+    return {"type": name, **{name: describe(value, known) for name, value in values.items()}}
 
 
 def build(config: Any, known: Mapping[str, type]) -> Any:

@@ -90,6 +90,8 @@ def gradients(
 
     Parameters and errors are those of `value_and_grad`.
     """
+    if not isinstance(loss, Loss):
+        raise TypeError(f"loss must be a Loss, got {loss!r}")
     x = model.check_input(x)
     steps, lanes = x.shape[:2]
     state = model.check_state(state, lanes)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from .errors import DataError, ShapeError
 from .kernels.compile import kernel
 from .kernels.exponential import exp
-from .kernels.vector import lanes, load, maximum, splat, store, total
+from .kernels.vector import lanes, load, splat, store, total
 
 __all__ = ["LOSSES", "CrossEntropy", "Loss", "SquaredError"]
 
@@ -47,7 +47,7 @@ class Loss(ABC):
             valid: NDArray, scale: float, dy: NDArray) -> float:  # fmt: skip
         """The sum of the losses of steps ``first`` to ``first`` + T, and their gradient.
 
-        y : in, (K, B, outputs padded); its padding may be overwritten.
+        y : in, (K, B, outputs padded).
         targets, valid : in, (T, B, ...) and (T, B).
         scale : of the gradient, one over the number of valid targets.
         dy : out, like y, zero in the padding; the steps in question are written.
@@ -102,10 +102,12 @@ class SquaredError(Loss):
             raise ShapeError(f"SquaredError takes float targets, got dtype {given.dtype}")
         if given.ndim != 3 or given.shape[1:] != (lanes, outputs):
             raise ShapeError(f"targets must be (T, {lanes}, {outputs}), got shape {given.shape}")
-        if not np.isfinite(given).all():
-            t, b, j = np.argwhere(~np.isfinite(given))[0]
-            raise DataError(f"targets[{t}, {b}, {j}] is {given[t, b, j]}, not a finite number")
-        return np.ascontiguousarray(given, dtype)
+        with np.errstate(over="ignore"):
+            targets = np.ascontiguousarray(given, dtype)
+        if not np.isfinite(targets).all():
+            t, b, j = np.argwhere(~np.isfinite(targets))[0]
+            raise DataError(f"targets[{t}, {b}, {j}] is {targets[t, b, j]}, not a finite number")
+        return targets
 
     def valid(self, targets: NDArray, mask: NDArray | None) -> NDArray[np.bool_]:
         return np.ones(targets.shape[:2], np.bool_) if mask is None else np.ascontiguousarray(mask)
@@ -123,35 +125,30 @@ def _cross_entropy(y, first, outputs, targets, valid, scale, dy):
     loss = 0.0
     for t in range(targets.shape[0]):
         for b in range(lane_count):
-            row = ((first + t) * lane_count + b) * width
+            row = dy[first + t, b]
             if not valid[t, b]:
-                dy[first + t, b] = 0
+                row[:] = 0
                 continue
-            for j in range(outputs, width):
-                y[first + t, b, j] = -1e30
-            largest = load(y, row)
-            for j in range(size, width, size):
-                largest = maximum(largest, load(y, row + j))
-            peak = -math.inf
-            store(dy, row, largest)
-            for j in range(size):
-                value = dy[first + t, b, j]
-                if not value <= peak:
-                    peak = value
-            sums = splat(y, 0.0)
-            for j in range(0, width, size):
-                power = exp(load(y, row + j) - splat(y, peak))
-                sums = sums + power
-                store(dy, row + j, power)
-            sum_of_powers = float(total(sums))
+            row[:outputs] = y[first + t, b, :outputs]
+            row[outputs:] = -1e30
             target = targets[t, b]
-            loss += math.log(sum_of_powers) + float(peak) - float(y[first + t, b, target])
-            factor = splat(y, scale / sum_of_powers)
-            for j in range(0, width, size):
-                store(dy, row + j, load(dy, row + j) * factor)
-            dy[first + t, b, target] -= scale
-            for j in range(outputs, width):
-                dy[first + t, b, j] = 0
+            logit = np.float64(row[target])
+            peak = row[0]
+            for j in range(1, outputs):
+                peak = row[j] if row[j] > peak else peak
+            at = ((first + t) * lane_count + b) * width
+            sums = splat(dy, 0.0)
+            for j in range(at, at + width, size):
+                power = exp(load(dy, j) - splat(dy, peak))
+                sums = sums + power
+                store(dy, j, power)
+            sum_of_powers = np.float64(total(sums))
+            loss += math.log(sum_of_powers) + np.float64(peak) - logit
+            factor = splat(dy, scale / sum_of_powers)
+            for j in range(at, at + width, size):
+                store(dy, j, load(dy, j) * factor)
+            row[target] -= scale
+            row[outputs:] = 0
     return loss
 
 
@@ -166,7 +163,7 @@ def _squared_error(y, first, outputs, targets, valid, scale, dy):
                 continue
             squares = 0.0
             for j in range(outputs):
-                difference = float(y[first + t, b, j]) - float(targets[t, b, j])
+                difference = np.float64(y[first + t, b, j]) - np.float64(targets[t, b, j])
                 squares += difference * difference
                 dy[first + t, b, j] = 2 * scale / outputs * difference
             loss += squares / outputs

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from . import files
 from .block import Block
 from .config import build, describe
-from .errors import DataError, ShapeError
+from .errors import DataError, FileFormatError, ShapeError
 from .layers import LAYERS, Layer
 from .window import ModelWeights, Window, parts
 
@@ -52,9 +52,9 @@ class Model:
         self, layers: Sequence[Layer], seed: int | None = 0, dtype: DTypeLike = "float32"
     ) -> None:
         self.layers = tuple(layers)
+        if dtype not in ("float32", "float64", np.float32, np.float64):
+            raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
         self.dtype = np.dtype(dtype)
-        if self.dtype not in (np.float32, np.float64):
-            raise ValueError(f"dtype must be float32 or float64, got {self.dtype}")
         _check_stack(self.layers)
         shapes = {
             f"{i}.{name}": shape
@@ -188,7 +188,8 @@ class Model:
     def _check_floats(self, x: NDArray) -> NDArray:
         if x.shape[2] != self.n_in:
             raise ShapeError(f"x has {x.shape[2]} features, but {self.layers[0]} takes {self.n_in}")
-        x = np.ascontiguousarray(x, self.dtype)
+        with np.errstate(over="ignore"):
+            x = np.ascontiguousarray(x, self.dtype)
         finite = np.isfinite(x)
         if not finite.all():
             t, b, i = np.argwhere(~finite)[0]
@@ -201,6 +202,7 @@ class Model:
         Raises
         ------
         ShapeError : naming the part that is missing or has another shape.
+        DataError : if a number is not finite.
         """
         like = self._state_like(lanes)
         if state is None:
@@ -214,11 +216,16 @@ class Model:
             if np.shape(state[name]) != expected:
                 raise ShapeError(f"state[{name!r}] must be {expected}, got {np.shape(state[name])}")
             block[name] = state[name]
+        if not np.isfinite(block.flat).all():
+            raise DataError("state holds a number that is not finite")
         return block
 
     def config(self) -> dict[str, Any]:
         """The layers and the dtype, as `from_config` takes them."""
-        return {"layers": [describe(layer) for layer in self.layers], "dtype": self.dtype.name}
+        return {
+            "layers": [describe(layer, LAYERS) for layer in self.layers],
+            "dtype": self.dtype.name,
+        }
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Model:
@@ -250,7 +257,10 @@ class Model:
         FileFormatError : if it is not a whole and sound model file.
         """
         arrays, config = files.read(path, "model")
-        model = cls.from_config(config)
+        try:
+            model = cls.from_config(config)
+        except (KeyError, TypeError, ValueError) as error:
+            raise FileFormatError(f"{path} does not hold a model that fits: {error}") from error
         files.fill(path, model.params, arrays)
         return model
 

@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import ClassVar
 
 from numpy.typing import NDArray
@@ -34,6 +35,8 @@ class Optimizer(ABC):
     def __post_init__(self) -> None:
         if not isinstance(self.learning_rate, Schedule):
             check_bound("learning_rate", self.learning_rate)
+            if math.isinf(self.learning_rate):
+                raise ValueError("learning_rate must be finite, got inf")
 
     def rate(self, updates: int, epochs: int) -> float:
         """The learning rate after so many finished updates and epochs."""
@@ -143,7 +146,7 @@ OPTIMIZERS = {optimizer.__name__: optimizer for optimizer in (SGD, Adam)}
 
 
 def _check_fraction(name: str, value: float) -> None:
-    if not isinstance(value, int | float) or not 0 <= value < 1:
+    if not isinstance(value, Real) or not 0 <= value < 1:
         raise ValueError(f"{name} must be in [0, 1), got {value!r}")
 
 

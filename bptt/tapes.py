@@ -49,6 +49,8 @@ def write_tapes(
     for window, lane in zip(windows, bounds, strict=False):
         window.start, window.stop = 0, len(arrays["x"])
         for name, (view, gates, units, extra) in _views(window).items():
+            if arrays[name].shape[1] != bounds[-1]:
+                raise ValueError(f"{name} has {arrays[name].shape[1]} lanes, not {bounds[-1]}")
             rows = arrays[name][:, lane : lane + window.lanes]
             to = view[: window.stop + extra]
             to[...] = rows if units is None else _interleaved(rows, gates, units, to.shape[2])

@@ -131,9 +131,9 @@ class Trainer:
             here = self.under_way = Pass(stream.signature())
             self.team = self.team_for(stream.batch)
             self.team.begin()
-        reader = stream.reader(here.position)
-        while here is self.under_way and (chunk := reader.take(self.truncation.k1)) is not None:
-            step = self._update(chunk)
+        while here is self.under_way and not here.finished:
+            reader = stream.reader(here.position)
+            step = self._update(reader.take(self.truncation.k1))
             here.position, here.finished = reader.position, reader.position == stream.steps
             here.loss += step.loss * step.targets if step.targets else 0.0
             here.targets += step.targets
@@ -262,6 +262,7 @@ class Trainer:
         Raises
         ------
         OSError : if the file cannot be written.
+        TypeError : if a layer or a policy is not of this library: no file can bring it back.
         """
         checkpoint.save(self, path)
 

@@ -75,6 +75,7 @@ class Batch(NamedTuple):
         targets = loss.targets(targets, x.shape[1], model.n_out, model.dtype)
         if not 1 <= len(targets) <= len(x):
             raise ShapeError(f"targets have {len(targets)} steps, but x has {len(x)}")
+        mask = None if mask is None else np.asarray(mask)
         if mask is not None and (mask.dtype != np.bool_ or mask.shape != targets.shape[:2]):
             raise ShapeError(
                 f"mask must be {targets.shape[:2]} of bool, got {mask.shape} of {mask.dtype}"

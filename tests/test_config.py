@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from bptt import (
@@ -38,13 +39,14 @@ THINGS = [
 
 @pytest.mark.parametrize("thing", THINGS, ids=str)
 def test_through_json_and_back(thing):
-    words = json.loads(json.dumps(describe(thing)))
+    words = json.loads(json.dumps(describe(thing, LAYERS | _KNOWN)))
     assert words["type"] == type(thing).__name__
     assert build(words, LAYERS | _KNOWN) == thing
 
 
 def test_plain_values_are_left_as_they_are():
-    assert describe(3) == 3
+    assert describe(3, {}) == 3
+    assert json.dumps(describe(np.int64(3), {})) == "3"
     assert build(None, {}) is None
     assert build("text", {}) == "text"
 

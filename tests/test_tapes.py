@@ -10,6 +10,7 @@ from bptt.tapes import read_tapes, write_tapes
 from bptt.workers import Batch, Workers
 
 LAYERS = [Embedding(6, 3), LSTM(3, 5), Linear(5, 2), RNN(2, 7)]
+MANY_IDS = [Embedding(60, 3), *LAYERS[1:]]
 LANES, KEEP = 5, 3
 
 
@@ -25,15 +26,21 @@ def after_a_while(model, workers, capacity=8):
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
+def test_with_few_ids_the_tape_has_no_embeddings(workers):
+    team, _ = after_a_while(a_model(LAYERS), workers)
+    assert list(read_tapes(team.windows, KEEP)) == ["x", "1.h", "1.c", "1.z", "2.y", "3.h"]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
 def test_what_is_read_is_what_the_oracle_finds(workers):
-    model = a_model(LAYERS)
+    model = a_model(MANY_IDS)
     team, x = after_a_while(model, workers)
     tapes, params = read_tapes(team.windows, KEEP), plain(model.params)
     assert list(tapes) == ["x", "0.y", "1.h", "1.c", "1.z", "2.y", "3.h"]
     assert np.array_equal(tapes["x"], x[-KEEP:])
     for row in range(KEEP + 1):
         steps = len(x) - KEEP + row
-        _, state = naive.forward(LAYERS, params, x[:steps], plain(a_state(model, LANES)))
+        _, state = naive.forward(MANY_IDS, params, x[:steps], plain(a_state(model, LANES)))
         for name in ("1.h", "1.c", "3.h"):
             assert_close(tapes[name][row], state[name], 1e-12)
     own = {n: s[-2] for n, s in tapes.items() if n in ("1.h", "1.c")}

@@ -154,7 +154,6 @@ def test_a_pass_that_is_forgotten_begins_again(how):
     assert next(trainer.steps(Stream(IDS, 3))).loss == first
 
 
-@pytest.mark.xfail(reason="two iterators over one pass keep a position each")
 def test_two_iterators_over_one_pass_take_every_loss_once():
     alone, shared = a_trainer(), a_trainer()
     wanted = [step.loss for step in alone.steps(Stream(IDS, 3))]

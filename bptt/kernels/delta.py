@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from .compile import kernel
 from .vector import lanes, load, splat, store, total
 
@@ -15,15 +17,19 @@ _TRUSTED = (1e-25, 1e30)
 
 @kernel
 def _sum_of_squares(row):
-    """Of a whole row, scaled so that nothing overflows or vanishes."""
+    """Of a whole row, in float64, scaled so that nothing overflows or vanishes."""
     largest = 0.0
     for value in row:
-        largest = max(largest, abs(float(value)))
-    if largest == 0.0 or not math.isfinite(largest):
+        size = abs(np.float64(value))
+        if math.isnan(size):
+            return size
+        largest = max(largest, size)
+    if largest == 0.0 or math.isinf(largest):
         return largest
     scaled = 0.0
     for value in row:
-        scaled += (float(value) / largest) ** 2
+        part = np.float64(value) / largest
+        scaled += part * part
     return scaled * largest * largest
 
 
@@ -40,7 +46,7 @@ def bound(delta, b, limit, norms, t):
     for j in range(b * width, (b + 1) * width, lanes(delta)):
         value = load(delta, j)
         squares = squares + value * value
-    sum_of_squares = float(total(squares))
+    sum_of_squares = np.float64(total(squares))
     if not _TRUSTED[0] < sum_of_squares < _TRUSTED[1]:
         sum_of_squares = _sum_of_squares(delta[b])
     norm = math.sqrt(sum_of_squares)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from .compile import kernel
 
 __all__ = ["add", "sum_of_squares"]
@@ -26,10 +28,10 @@ def sum_of_squares(flat, sums):
     whole = flat.size // _SUMS * _SUMS
     for i in range(0, whole, _SUMS):
         for j in range(_SUMS):
-            value = float(flat[i + j])
+            value = np.float64(flat[i + j])
             sums[j] += value * value
     total = 0.0
     for i in range(whole, flat.size):
-        value = float(flat[i])
+        value = np.float64(flat[i])
         total += value * value
     return total + sums.sum()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -47,12 +49,17 @@ class LSTM(Recurrent):
 
     Raises
     ------
-    ValueError : if a size is not a positive integer.
+    ValueError : if a size is not a positive integer, or ``forget_bias`` not a finite number.
     """
 
     forget_bias: float = 1.0
     gates: ClassVar[int] = 4
     carried: ClassVar[tuple[str, ...]] = ("h", "c")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.forget_bias, Real) or not math.isfinite(self.forget_bias):
+            raise ValueError(f"forget_bias must be a finite number, got {self.forget_bias!r}")
 
     def initialize(self, params: Mapping[str, NDArray], rng: np.random.Generator) -> None:
         super().initialize(params, rng)
