@@ -52,9 +52,7 @@ class Model:
         self, layers: Sequence[Layer], seed: int | None = 0, dtype: DTypeLike = "float32"
     ) -> None:
         self.layers = tuple(layers)
-        if dtype not in ("float32", "float64", np.float32, np.float64):
-            raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
-        self.dtype = np.dtype(dtype)
+        self.dtype = _dtype(dtype)
         _check_stack(self.layers)
         shapes = {
             f"{i}.{name}": shape
@@ -267,6 +265,16 @@ class Model:
     def __repr__(self) -> str:
         inside = ", ".join(str(layer) for layer in self.layers)
         return f"Model([{inside}], {self.params.flat.size:,} parameters, {self.dtype})"
+
+
+def _dtype(given: DTypeLike) -> np.dtype:
+    try:
+        dtype = np.dtype(given)
+    except TypeError:
+        dtype = given
+    if dtype not in (np.float32, np.float64):
+        raise ValueError(f"dtype must be float32 or float64, got {dtype}")
+    return dtype
 
 
 def _check_stack(layers: Sequence[Layer]) -> None:
