@@ -89,7 +89,7 @@ class BpttLayer:
         self._loss = _GivenError(problem.dy)
         self._batch = Batch(problem.x, targets, np.ones((steps, lanes), np.bool_), steps * lanes)
         self.workers = best_workers(model, lanes, steps)
-        self._team = Workers(model, lanes, capacity=steps, count=self.workers, consumed=True)
+        self._team = Workers(model, lanes, capacity=steps, count=self.workers)
 
     def run(self) -> None:
         """One window: y, and the gradients of x and the parameters."""

@@ -47,7 +47,7 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     arrays |= {f"history.{name}": column for name, column in trainer.history.to_arrays().items()}
     if trainer.under_way is not None and not trainer.under_way.finished:
         config["pass"] = asdict(trainer.under_way)
-        tapes = read_tapes(trainer.team.windows, trainer.truncation.k2)
+        tapes = read_tapes(trainer.team.windows, trainer.under_way.keep)
         arrays |= {f"tape.{name}": rows for name, rows in tapes.items()}
     files.write(path, "trainer", arrays, config)
 

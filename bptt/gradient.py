@@ -99,10 +99,10 @@ def gradients(
         check_bound("clip_delta", clip_delta)
     check_workers(workers)
     batch = Batch.of(model, loss, x, targets, mask)
-    team = Workers(model, lanes, steps, workers, consumed=True)
+    team = Workers(model, lanes, steps, workers)
     team.begin(state)
     bound = math.inf if clip_delta is None else clip_delta
-    total = team.forward_and_back(batch, loss, steps, bound, want_dx=True)
+    total = team.forward_and_back(batch, loss, steps, clip_delta=bound, want_dx=True)
     return Gradients(
         loss=total / max(1, batch.count),
         params=team.gradient,

@@ -19,12 +19,14 @@ class Pass:
 
     signature : of the stream, by which it is known again.
     position : time step that comes next.
+    keep : steps before it that the next update needs on the tape.
     loss, targets : sum of the losses so far, and number of targets.
     finished : whether it came to the end of the stream.
     """
 
     signature: dict[str, int]
     position: int = 0
+    keep: int = 0
     loss: float = 0.0
     targets: int = 0
     finished: bool = False

@@ -133,8 +133,11 @@ class Trainer:
             self.team.begin()
         while here is self.under_way and not here.finished:
             reader = stream.reader(here.position)
-            step = self._update(reader.take(self.truncation.k1))
-            here.position, here.finished = reader.position, reader.position == stream.steps
+            chunk = reader.take(self.truncation.k1)
+            keep = self.truncation.reach_before(stream.steps - reader.position)
+            step = self._update(chunk, keep)
+            here.position, here.keep = reader.position, keep
+            here.finished = reader.position == stream.steps
             here.loss += step.loss * step.targets if step.targets else 0.0
             here.targets += step.targets
             self.epoch += here.finished
@@ -157,11 +160,11 @@ class Trainer:
         x = self.model.check_input(chunk.x)
         return Batch.of(self.model, self.loss, x, chunk.targets, chunk.mask)
 
-    def _update(self, chunk: Chunk) -> Step:
+    def _update(self, chunk: Chunk, keep: int) -> Step:
         began = time.perf_counter()
         k2, bound = self.truncation.k2, self.truncation.bound
         batch = self._batch(chunk)
-        total = self.team.forward_and_back(batch, self.loss, k2, bound)
+        total = self.team.forward_and_back(batch, self.loss, k2, clip_delta=bound, consume=not keep)
         grads = self.team.gradient
         norm = math.sqrt(sum_of_squares(grads.flat, self._sums))
         if not math.isfinite(total) or not math.isfinite(norm):

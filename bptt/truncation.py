@@ -51,6 +51,10 @@ class TBPTT:
         if self.clip_delta is not None:
             check_bound("clip_delta", self.clip_delta)
 
+    def reach_before(self, left: int) -> int:
+        """How many steps before it the next update reaches, when ``left`` steps are left."""
+        return self.k2 - min(self.k1, left) if left else 0
+
     @property
     def bound(self) -> float:
         """``clip_delta``, or inf."""

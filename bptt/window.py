@@ -63,7 +63,6 @@ class Window:
     capacity : rows of the tape.
     dtype : of all arrays but ids.
     backward : whether there is a way back; if not, no memory is kept for it.
-    consumed : whether each window is differentiated only once.
     batch : lanes of all windows side by side; those of this one if None.
 
     Attributes
@@ -82,7 +81,6 @@ class Window:
         dtype: DTypeLike,
         *,
         backward: bool,
-        consumed: bool = True,
         batch: int | None = None,
     ) -> None:
         self.layers, self.lanes, self.capacity = layers, lanes, capacity
@@ -93,7 +91,7 @@ class Window:
         else:
             self.x = zeros((capacity, lanes, bottom.sizes[0]), dtype)
         self.tapes: list[Tape] = []
-        room = Room(capacity, lanes, dtype, consumed or not backward, lookup_ids=0)
+        room = Room(capacity, lanes, dtype, lookup_ids=0)
         worthwhile = capacity * (batch or lanes) // _STEPS_PER_ID
         for layer, above in zip(layers, [*layers[1:], None], strict=True):
             below = self.tapes[-1].y if self.tapes else self.x

@@ -93,7 +93,7 @@ class Workers:
     lanes : B.
     capacity : rows of the tapes.
     count : of workers; no more than lanes are used.
-    backward, consumed : as for `Window`.
+    backward : as for `Window`.
 
     Attributes
     ----------
@@ -109,7 +109,6 @@ class Workers:
         count: int,
         *,
         backward: bool = True,
-        consumed: bool = False,
     ) -> None:
         self.model, self.lanes = model, lanes
         count = min(count, lanes)
@@ -117,7 +116,7 @@ class Workers:
         self.weights = ModelWeights(model.layers, model.params)
         self.windows = [
             Window(model.layers, stop - start, capacity, model.dtype,
-                   backward=backward, consumed=consumed, batch=lanes)
+                   backward=backward, batch=lanes)
             for start, stop in zip(self.bounds, self.bounds[1:], strict=False)
         ]  # fmt: skip
         self._pool = Pool(count)
@@ -151,11 +150,19 @@ class Workers:
         return math.fsum(self._losses)
 
     def forward_and_back(
-        self, batch: Batch, loss: Loss, k2: int, clip_delta: float = math.inf, want_dx: bool = False
+        self,
+        batch: Batch,
+        loss: Loss,
+        k2: int,
+        *,
+        clip_delta: float = math.inf,
+        consume: bool = True,
+        want_dx: bool = False,
     ) -> float:
         """Run the steps of ``batch``, add up its losses, and leave their mean's `gradient`.
 
         k2 : steps that the error flows back from the newest.
+        consume : whether no later window reaches back into this one.
         """
 
         def work(i: int) -> None:
@@ -163,7 +170,7 @@ class Workers:
             window = self.windows[i]
             first = max(window.start, window.stop - k2)
             errors_from = max(first, window.stop - len(batch.targets))
-            steps = Span(first, window.stop, errors_from, clip_delta)
+            steps = Span(first, window.stop, errors_from, clip_delta, consume)
             window.go_back(self.weights, self._parts[i], steps, want_dx)
 
         self._pack(back=True)

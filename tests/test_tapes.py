@@ -21,7 +21,7 @@ def after_a_while(model, workers, capacity=8):
     for part in np.split(x, [6, 11]):
         targets = np.zeros(part.shape, int)
         batch = Batch.of(model, CrossEntropy(), part, targets, None)
-        team.forward_and_back(batch, CrossEntropy(), k2=8)
+        team.forward_and_back(batch, CrossEntropy(), k2=8, consume=False)
     return team, x
 
 

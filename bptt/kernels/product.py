@@ -17,13 +17,16 @@ from numpy.typing import DTypeLike
 
 from .compile import kernel
 from .target import lanes_of
-from .tile import TILE_ROWS, tile, tile_height
-from .vector import lanes, load, splat, store
+from .tile import TILE_ROWS, tile, tile_count, tile_height
+from .vector import copier, lanes, load, splat, store
 
 __all__ = ["accumulate", "pack", "pack_transposed", "panel_vectors", "product", "scratch_sizes"]
 
 _BLOCK = 192
 """Rows of the sum over time and lanes that are gathered at a time: they fit the nearer caches."""
+_ROW = -(-TILE_ROWS // 4) * 4
+"""Places that a tile's share of a gathered row takes, so that it is copied in whole vectors."""
+_copy_row = copier(_ROW)
 
 
 def panel_vectors(gates: int) -> int:
@@ -37,7 +40,8 @@ def scratch_sizes(n: int, g_row: int, dtype: DTypeLike) -> tuple[int, int, int]:
     n : rows of the weights and the bias together.
     g_row : interleaved columns, G·Np.
     """
-    return _BLOCK * 4 * lanes_of(dtype) + 1, _BLOCK * n, n * g_row
+    tiles = -(-n // TILE_ROWS) + 2
+    return _BLOCK * 4 * lanes_of(dtype) + 1, _BLOCK * tiles * _ROW, n * g_row
 
 
 @kernel
@@ -140,23 +144,24 @@ def _gather_panel(g, first, row, count, columns, panel):
 
 @kernel
 def _gather_rows(a, first, row, count, n, to, rows):
-    """Copy ``count`` rows of n numbers to ``rows``, tile by tile, each as its product reads it."""
+    """Copy ``count`` rows of n numbers to ``rows``, tile by tile, each as its product reads it.
+
+    A tile's numbers of a row take `_ROW` places, of which the last may hold anything.
+    """
     source = a.reshape(a.size)
-    whole = n // TILE_ROWS * TILE_ROWS
-    if n > TILE_ROWS and n - whole == 1:
-        whole -= TILE_ROWS
+    whole = (n - _ROW) // TILE_ROWS * TILE_ROWS if n > _ROW else 0
     for k in range(count):
         start = first + k * row
-        at = to + k * TILE_ROWS
+        at = to + k * _ROW
         for i in range(start, start + whole, TILE_ROWS):
-            for j in range(TILE_ROWS):
-                rows[at + j] = source[i + j]
-            at += TILE_ROWS * count
+            _copy_row(a, i, rows, at)
+            at += _ROW * count
         i = whole
         while i < n:
             height = tile_height(n - i)
             for j in range(height):
-                rows[to + i * count + k * height + j] = source[start + i + j]
+                rows[at + j] = source[start + i + j]
+            at += _ROW * count
             i += height
 
 
@@ -165,7 +170,7 @@ def _add_outer(n, count, rows, start, step, columns, w, panel, sums, at):
     """Add A.T @ panel to the ``n`` rows of ``sums`` that start at ``at``.
 
     rows, start : A (count, n) as `_gather_rows` left it.
-    step : ``count``; or 0 where A is one number, at ``start``, repeated.
+    step : `_ROW`; or 0 where A is one number, at ``start``, repeated.
     """
     i = 0
     while i < n:
@@ -174,11 +179,12 @@ def _add_outer(n, count, rows, start, step, columns, w, panel, sums, at):
             height,
             w,
             count,
-            (rows, start + i * step, 1, height if step else 0),
+            (rows, start, 1, step),
             (panel, 0, 0, columns),
             (sums, at + i * columns, columns, 0),
             (sums, at + i * columns, columns, 0),
         )
+        start += step * count
         i += height
 
 
@@ -186,16 +192,16 @@ def _add_outer(n, count, rows, start, step, columns, w, panel, sums, at):
 def _scatter_panel(n, sums, at, columns, first, gates, units, out):
     """Write ``n`` rows of a finished panel where they belong in ``out`` (n, G·N)."""
     lane_count = lanes(sums)
-    for v in range(columns // lane_count):
-        unit = (first + v) // gates * lane_count
-        real = min(lane_count, units - unit)
-        source, to = at + v * lane_count, (first + v) % gates * units + unit
-        for i in range(n):
+    for i in range(n):
+        for v in range(columns // lane_count):
+            unit = (first + v) // gates * lane_count
+            real = min(lane_count, units - unit)
+            source, to = at + i * columns + v * lane_count, (first + v) % gates * units + unit
             if real == lane_count:
-                store(out, to + i * out.shape[1], load(sums, source + i * columns))
+                store(out, to + i * out.shape[1], load(sums, source))
             else:
                 for lane in range(real):
-                    out[i, to + lane] = sums[source + i * columns + lane]
+                    out[i, to + lane] = sums[source + lane]
 
 
 @kernel
@@ -220,7 +226,7 @@ def accumulate(m, x, x_first, x_row, h, h_first, h_row, g, g_first, g_row, gates
         store(sums, i, splat(g, 0.0))
     for r in range(0, m, _BLOCK):
         count = min(_BLOCK, m - r)
-        after_x = n_x * count
+        after_x = tile_count(n_x) * _ROW * count
         _gather_rows(x, x_first + r * x_row, x_row, count, n_x, 0, rows)
         _gather_rows(h, h_first + r * h_row, h_row, count, n_h, after_x, rows)
         for first in range(0, vectors, width):
@@ -229,9 +235,9 @@ def accumulate(m, x, x_first, x_row, h, h_first, h_row, g, g_first, g_row, gates
             at = first * lane_count * n
             error = g_first + r * g_row + first * lane_count
             _gather_panel(g, error, g_row, count, columns, panel)
-            _add_outer(n_x, count, rows, 0, count, columns, w, panel, sums, at)
+            _add_outer(n_x, count, rows, 0, _ROW, columns, w, panel, sums, at)
             at += n_x * columns
-            _add_outer(n_h, count, rows, after_x, count, columns, w, panel, sums, at)
+            _add_outer(n_h, count, rows, after_x, _ROW, columns, w, panel, sums, at)
             at += n_h * columns
             _add_outer(1, count, panel, one, 0, columns, w, panel, sums, at)
     for first in range(0, vectors, width):

@@ -22,7 +22,7 @@ from .compile import JIT, kernel
 from .target import lanes_of, target
 from .vector import Vec, address, call_llvm, splat_ir
 
-__all__ = ["TILE_ROWS", "tile", "tile_height"]
+__all__ = ["TILE_ROWS", "tile", "tile_count", "tile_height"]
 
 TILE_ROWS = target().tile_rows
 """The most rows that one tile takes."""
@@ -201,3 +201,9 @@ def tile_height(left):
     if left == TILE_ROWS + 1:
         return TILE_ROWS - 1
     return min(TILE_ROWS, left)
+
+
+@kernel
+def tile_count(rows):
+    """Tiles that ``rows`` rows take."""
+    return (rows + TILE_ROWS - 1) // TILE_ROWS

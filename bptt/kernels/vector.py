@@ -27,6 +27,7 @@ __all__ = [
     "absolute",
     "address",
     "call_llvm",
+    "copier",
     "copysign",
     "fma",
     "lanes",
@@ -157,6 +158,29 @@ def splat_like(typing_context: Any, v: Any, x: Any) -> Any:
         return splat_ir(builder, args[0].type, args[1])
 
     return v(v, v.dtype), emit
+
+
+def copier(count: int) -> Any:
+    """A kernel ``copy(a, i, b, j)`` that copies ``count`` numbers, by flat index."""
+
+    def plain(a: np.ndarray, i: int, b: np.ndarray, j: int) -> None:
+        b.reshape(-1)[j : j + count] = a.reshape(-1)[i : i + count]
+
+    @vector_op(plain)
+    def copy(typing_context: Any, a: Any, i: Any, b: Any, j: Any) -> Any:
+        align = a.dtype.bitwidth // 8
+
+        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            kind = ir.VectorType(context.get_value_type(a.dtype), count).as_pointer()
+            source = address(context, builder, signature.args[0], args[0], args[1])
+            to = address(context, builder, signature.args[2], args[2], args[3])
+            numbers = builder.load(builder.bitcast(source, kind), align=align)
+            builder.store(numbers, builder.bitcast(to, kind), align=align)
+            return context.get_dummy_value()
+
+        return types.none(a, types.intp, b, types.intp), emit
+
+    return copy
 
 
 def _same(*vectors: Any) -> Any:

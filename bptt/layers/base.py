@@ -29,12 +29,15 @@ class Span(NamedTuple):
     first, last : δ flows back from step ``last`` - 1 to step ``first``.
     errors_from : first step at which an error comes down from the layer above.
     clip_delta : largest norm of δ_t of a lane; inf for none.
+    consume : whether no later pass needs these steps, so that `Layer.backward` may write its errors
+        over what `Layer.forward` left.
     """
 
     first: int
     last: int
     errors_from: int
     clip_delta: float = math.inf
+    consume: bool = True
 
 
 class Room(NamedTuple):
@@ -42,15 +45,12 @@ class Room(NamedTuple):
 
     rows, lanes : K and B.
     dtype : of its arrays.
-    consumed : whether each window is differentiated only once, so that `Layer.backward` may write
-        its errors over what `Layer.forward` left.
     lookup_ids : the most ids for which the layer above wants a `Lookup`; 0 if it reads none.
     """
 
     rows: int
     lanes: int
     dtype: DTypeLike
-    consumed: bool
     lookup_ids: int
 
 
@@ -64,6 +64,7 @@ class Tape:
     arrays : what the layer's own kernels need besides.
     gates : name -> ((K, B, G·padded) interleaved, G): besides x, y and the states, what `backward`
         needs of steps that an earlier update ran.
+    apart : ``arrays`` with room of their own for errors; made when first needed.
     errors : state name -> (B, padded): in, the error that arrives from beyond the last step; out,
         after `Layer.state_errors`, that of the state that came in.
     norms : (K, B) float64, ‖δ_t‖ before clipping; None for layers without state.
@@ -76,6 +77,7 @@ class Tape:
     gates: dict[str, tuple[NDArray, int]] = field(default_factory=dict)
     errors: dict[str, NDArray] = field(default_factory=dict)
     norms: NDArray | None = None
+    apart: Any = None
 
 
 @dataclass(frozen=True)

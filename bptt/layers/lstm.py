@@ -74,7 +74,7 @@ class LSTM(Recurrent):
             z=z,
             h=h,
             c=c,
-            dz=z if room.consumed else empty(z.shape, dtype),
+            dz=z,
             dh=zeros((lane_count, width), dtype),
             dc=zeros((lane_count, width), dtype),
             zero=zeros((width,), dtype),

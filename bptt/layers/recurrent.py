@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..initializers import glorot_uniform, orthogonal
-from ..kernels.target import padded
+from ..kernels.target import empty
 from .base import Layer, Span, Tape, check_size
 from .weights import PackedWeights, Scratch
 
@@ -97,18 +97,14 @@ class Recurrent(Layer):
         scratch: Scratch,
     ) -> int:
         first, last = steps.first, steps.last
-        self._run_back(tape.arrays, weights.wh.transposed, dy, steps)
+        arrays = tape.arrays if steps.consume else _apart(tape)
+        self._run_back(arrays, weights.wh.transposed, dy, steps)
         out = (grads["Wx"], grads["Wh"], grads["b"])
-        dz = tape.arrays.dz
-        weights.wx.gradients(scratch, first, last, tape.x, tape.states["h"], dz, out, dx)
+        weights.wx.gradients(scratch, first, last, tape.x, tape.states["h"], arrays.dz, out, dx)
         return first
 
     def state_errors(self, weights: RecurrentWeights, tape: Tape, first: int) -> None:
         weights.wh.back(tape.arrays.dz[first:], 0, 1, tape.errors["h"][np.newaxis])
-
-    def z_width(self, dtype: DTypeLike) -> int:
-        """Interleaved columns of z, G·Hp."""
-        return self.gates * padded(self.n, dtype)
 
     @abstractmethod
     def _run(self, arrays: Any, wh: NDArray, first: int, last: int) -> None:
@@ -117,3 +113,11 @@ class Recurrent(Layer):
     @abstractmethod
     def _run_back(self, arrays: Any, wh_transposed: NDArray, dy: NDArray, steps: Span) -> None:
         """The loop back: leaves the error of z in ``arrays.dz``."""
+
+
+def _apart(tape: Tape) -> Any:
+    """The arrays of ``tape``, but the errors of z not written over z."""
+    if tape.apart is None:
+        z, dz = tape.arrays.z, tape.arrays.dz
+        tape.apart = tape.arrays._replace(dz=empty(z.shape, z.dtype) if dz is z else dz)
+    return tape.apart
