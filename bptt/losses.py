@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import DataError, ShapeError
+from .kernels.arithmetic import total
 from .kernels.compile import kernel
 from .kernels.exponential import exp
-from .kernels.vector import lanes, load, splat, store, total
+from .kernels.vector import lanes, load, splat, store
 
 __all__ = ["LOSSES", "CrossEntropy", "Loss", "SquaredError"]
 

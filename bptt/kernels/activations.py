@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from .arithmetic import maximum, where_positive
 from .compile import kernel
 from .exponential import sigmoid, tanh
-from .vector import maximum, splat_like, where_positive
+from .vector import splat_like
 
 __all__ = ["ACTIVATIONS", "activate", "slope"]
 

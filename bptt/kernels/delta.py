@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
+from .arithmetic import total
 from .compile import kernel
-from .vector import lanes, load, splat, store, total
+from .vector import lanes, load, splat, store
 
 __all__ = ["bound", "gather"]
 

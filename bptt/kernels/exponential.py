@@ -12,18 +12,9 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
+from .arithmetic import absolute, copysign, fma, minimum, rint, scale2
 from .compile import kernel
-from .vector import (
-    absolute,
-    call_llvm,
-    copysign,
-    fma,
-    minimum,
-    rint,
-    scale2,
-    splat_like,
-    vector_op,
-)
+from .vector import call_llvm, splat_like, vector_op
 
 __all__ = ["exp", "sigmoid", "tanh"]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from .arithmetic import fma
 from .compile import kernel
-from .vector import fma, lanes, load, splat, store
+from .vector import lanes, load, splat, store
 
 __all__ = ["add_row_product"]
 

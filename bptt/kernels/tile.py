@@ -9,6 +9,8 @@ index of its first element and its strides (in elements), so the same tile serve
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +24,7 @@ from .compile import JIT, kernel
 from .target import lanes_of, target
 from .vector import Vec, address, call_llvm, splat_ir
 
-__all__ = ["TILE_ROWS", "tile", "tile_count", "tile_height"]
+__all__ = ["TILE_ROWS", "tile", "tile_count", "tile_height", "tile_row"]
 
 TILE_ROWS = target().tile_rows
 """The most rows that one tile takes."""
@@ -81,10 +83,13 @@ def _not_unrolled(module: ir.Module) -> Any:
     return loop
 
 
-def _emit(b: ir.IRBuilder, vector: Any, rows: int, width: int, k: Any, operands: Any) -> None:
-    """Emit the tile of ``rows`` rows and ``width`` vectors, and leave the builder behind it."""
-    a, panel, d, c = operands
+def _emit(
+    b: ir.IRBuilder, vector: Any, rows: int, width: int, k: Any, a: _Operand,
+    panels: list[_Operand], d: _Operand, c: _Operand,
+) -> None:  # fmt: skip
+    """Emit a tile of ``rows`` rows and ``width`` vectors of each panel."""
     align = 8 if isinstance(vector.element, ir.DoubleType) else 4
+    columns = width * len(panels)
 
     def vector_at(pointer: Any, v: int) -> Any:
         return b.bitcast(b.gep(pointer, [_WORD(v * vector.count)]), vector.as_pointer())
@@ -92,10 +97,10 @@ def _emit(b: ir.IRBuilder, vector: Any, rows: int, width: int, k: Any, operands:
     def row_of(matrix: _Operand, r: int) -> Any:
         return b.gep(matrix.pointer, [b.mul(matrix.row, _WORD(r))])
 
-    places = [(r, v) for r in range(rows) for v in range(width)]
+    places = [(r, v) for r in range(rows) for v in range(columns)]
     start = [b.load(vector_at(row_of(d, r), v), align=align) for r, v in places]
     for r in range(rows):
-        for v in range(0, width, max(1, 64 // (align * vector.count))):
+        for v in range(0, columns, max(1, 64 // (align * vector.count))):
             _prefetch(b, vector_at(row_of(d, rows + r), v))
     a_rows = [row_of(a, r) for r in range(rows)]
     before, head = b.block, b.append_basic_block("tile.head")
@@ -108,15 +113,16 @@ def _emit(b: ir.IRBuilder, vector: Any, rows: int, width: int, k: Any, operands:
     b.cbranch(b.icmp_signed("<", count, k), body, done)
 
     b.position_at_end(body)
-    row = b.gep(panel.pointer, [b_offset])
+    panel_rows = [b.gep(panel.pointer, [b_offset]) for panel in panels]
     new = _multiply_add(
         b,
         vector,
         [lambda p=p: splat_ir(b, vector, b.load(b.gep(p, [a_offset]))) for p in a_rows],
-        [lambda v=v: b.load(vector_at(row, v), align=align) for v in range(width)],
+        [lambda p=p, v=v: b.load(vector_at(p, v), align=align)
+         for p in panel_rows for v in range(width)],
         sums,
-    )
-    following = [b.add(count, _WORD(1)), b.add(a_offset, a.k), b.add(b_offset, panel.k), *new]
+    )  # fmt: skip
+    following = [b.add(count, _WORD(1)), b.add(a_offset, a.k), b.add(b_offset, panels[0].k), *new]
     b.branch(head).set_metadata("llvm.loop", _not_unrolled(b.module))
     initial = [_WORD(0), _WORD(0), _WORD(0), *start]
     for phi, first, then in zip(
@@ -128,6 +134,28 @@ def _emit(b: ir.IRBuilder, vector: Any, rows: int, width: int, k: Any, operands:
     b.position_at_end(done)
     for (r, v), value in zip(places, sums, strict=True):
         b.store(value, vector_at(row_of(c, r), v), align=align)
+
+
+def _operand(context: Any, builder: ir.IRBuilder, kind: Any, matrix: Any) -> _Operand:
+    array, first, *strides = (builder.extract_value(matrix, i) for i in range(len(kind)))
+    return _Operand(address(context, builder, kind[0], array, first), *strides)
+
+
+def _matrix_type(matrix: Any) -> types.Tuple:
+    return types.Tuple((matrix[0], types.intp, types.intp, types.intp))
+
+
+def _switch(builder: ir.IRBuilder, key: Any, cases: dict[int, Callable[[], None]]) -> None:
+    """Emit the case whose number ``key`` is."""
+    end = builder.append_basic_block("tile.end")
+    switch = builder.switch(key, end)
+    for number, emit in cases.items():
+        case = builder.append_basic_block(f"tile.{number}")
+        switch.add_case(_WORD(number), case)
+        builder.position_at_end(case)
+        emit()
+        builder.branch(end)
+    builder.position_at_end(end)
 
 
 def _compiled(
@@ -142,32 +170,44 @@ def _compiled(
     vec = Vec(c[0].dtype)
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
-        def operand(position: int) -> _Operand:
-            kind = signature.args[position]
-            array, first, *strides = (
-                builder.extract_value(args[position], i) for i in range(len(kind))
-            )
-            pointer = address(context, builder, kind[0], array, first)
-            return _Operand(pointer, *strides)
-
-        operands = [operand(position) for position in (3, 4, 5, 6)]
-        key = args[0]
+        vector = context.get_value_type(vec)
+        a, b, d, c = (_operand(context, builder, signature.args[i], args[i]) for i in range(3, 7))
+        key = builder.mul(args[0], _WORD(8))
         if len(widths) > 1:
-            key = builder.add(builder.mul(key, _WORD(8)), args[1])
-        end = builder.append_basic_block("tile.end")
-        switch = builder.switch(key, end)
-        for r in range(1, TILE_ROWS + 1):
-            for w in widths:
-                case = builder.append_basic_block(f"tile.{r}x{w}")
-                switch.add_case(_WORD(r if len(widths) == 1 else 8 * r + w), case)
-                builder.position_at_end(case)
-                _emit(builder, context.get_value_type(vec), r, w, args[2], operands)
-                builder.branch(end)
-        builder.position_at_end(end)
+            key = builder.add(key, args[1])
+        cases = {
+            8 * r + (w if len(widths) > 1 else 0): partial(
+                _emit, builder, vector, r, w, args[2], a, [b], d, c
+            )
+            for r in range(1, TILE_ROWS + 1)
+            for w in widths
+        }
+        _switch(builder, key, cases)
         return context.get_dummy_value()
 
-    matrices = [types.Tuple((matrix[0], n, n, n)) for matrix in (a, b, d, c)]
-    return types.none(n, width, n, *matrices), emit
+    return types.none(n, width, n, *map(_matrix_type, (a, b, d, c))), emit
+
+
+def _compiled_row(
+    typing_context: Any, width: Any, k: Any, a: Any, b: Any, b2: Any, d: Any, c: Any
+) -> Any:
+    """Emit a switch over the width of the two panels."""
+    n = types.intp
+    vec = Vec(c[0].dtype)
+
+    def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+        vector = context.get_value_type(vec)
+        a, b, b2, d, c = (
+            _operand(context, builder, signature.args[i], args[i]) for i in range(2, 7)
+        )
+        cases = {
+            w: partial(_emit, builder, vector, 1, w, args[1], a, [b, b2], d, c)
+            for w in (1, 2, 3, 4)
+        }
+        _switch(builder, args[0], cases)
+        return context.get_dummy_value()
+
+    return types.none(n, n, *map(_matrix_type, (a, b, b2, d, c))), emit
 
 
 def _plain(rows: int, width: int, k: int, a: Any, b: Any, d: Any, c: Any) -> None:
@@ -183,6 +223,13 @@ def _plain(rows: int, width: int, k: int, a: Any, b: Any, d: Any, c: Any) -> Non
     matrix(c, (rows, columns), c[2], 1)[...] = matrix(d, (rows, columns), d[2], 1) + product
 
 
+def _plain_row(width: int, k: int, a: Any, b: Any, b2: Any, d: Any, c: Any) -> None:
+    columns = width * lanes_of(c[0].dtype)
+    for panel, column in ((b, 0), (b2, columns)):
+        d_half, c_half = ((m[0], m[1] + column, *m[2:]) for m in (d, c))
+        _plain(1, width, k, a, panel, d_half, c_half)
+
+
 tile = intrinsic(prefer_literal=True)(_compiled) if JIT else _plain
 """``tile(rows, width, k, A, B, D, C)``: each matrix is (array, first, row stride, k stride).
 
@@ -191,12 +238,19 @@ are those of its two indices; B has only the stride of k, D and C only that of r
 stride is not used). C may be D.
 """
 
+tile_row = intrinsic(_compiled_row) if JIT else _plain_row
+"""``tile_row(width, k, A, B1, B2, D, C)``: one row times two panels of the same width.
+
+With one row, a panel has too few sums going to hide the latency of its additions; two have enough.
+The columns of the second panel follow those of the first in D and C.
+"""
+
 
 @kernel
 def tile_height(left):
     """Rows that the next tile takes of ``left``: never so many that a single one is left over.
 
-    One row keeps too few sums going to hide the latency of its additions; two do.
+    One row keeps too few sums going, see `tile_row`; two keep enough.
     """
     if left == TILE_ROWS + 1:
         return TILE_ROWS - 1

@@ -130,9 +130,12 @@ def _forward(z, h, c, wh, n, first, last):
     panel = 4 * size
     for t in range(first, last):
         row, state = t * count, (t + 1) * count * width
+        if count == 1:
+            product(1, n, h, row * width, width, wh, 4, z, row * 4 * width, 4 * width,
+                    z, row * 4 * width, 4 * width)  # fmt: skip
         for unit in range(0, width, size):
             gate = row * 4 * width + 4 * unit
-            b = 0
+            b = 0 if count > 1 else count
             while b < count:
                 height = tile_height(count - b)
                 tile(

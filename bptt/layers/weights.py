@@ -7,14 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..kernels.product import (
-    accumulate,
-    pack,
-    pack_transposed,
-    panel_vectors,
-    product,
-    scratch_sizes,
-)
+from ..kernels.outer import accumulate, scratch_sizes
+from ..kernels.packing import pack, pack_transposed, panel_vectors
+from ..kernels.product import product
 from ..kernels.target import empty, padded, zeros
 from .lookup import Lookup
 

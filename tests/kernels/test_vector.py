@@ -3,24 +3,20 @@
 import numpy as np
 import pytest
 
-from bptt.kernels.compile import kernel
-from bptt.kernels.target import lanes_of
-from bptt.kernels.vector import (
+from bptt.kernels.arithmetic import (
     absolute,
     copysign,
     fma,
-    lanes,
-    load,
     maximum,
     minimum,
     rint,
     scale2,
-    splat,
-    splat_like,
-    store,
     total,
     where_positive,
 )
+from bptt.kernels.compile import kernel
+from bptt.kernels.target import lanes_of
+from bptt.kernels.vector import lanes, load, splat, splat_like, store
 
 RNG = np.random.default_rng(5)
 DTYPES = ["float32", "float64"]

@@ -1,0 +1,143 @@
+"""What cells need of vectors beyond + - * /."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+
+from .vector import call_llvm, vector_op
+
+__all__ = [
+    "absolute",
+    "copysign",
+    "fma",
+    "maximum",
+    "minimum",
+    "rint",
+    "scale2",
+    "total",
+    "where_positive",
+]
+
+_ROUNDER = {32: 1.5 * 2.0**23, 64: 1.5 * 2.0**52}
+"""Added to a small number, it leaves that number, rounded, in the low bits of the sum."""
+
+
+def _same(*vectors: Any) -> Any:
+    return vectors[0](*vectors)
+
+
+@vector_op(lambda a, b, c: a * b + c)
+def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
+    """a * b + c, rounded once where the CPU can."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return call_llvm(builder, "fmuladd", list(args))
+
+    return _same(a, b, c), emit
+
+
+@vector_op(np.maximum)
+def maximum(typing_context: Any, a: Any, b: Any) -> Any:
+    """Lane by lane the larger; NaN where ``a`` is NaN."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered("<", args[0], args[1]), args[1], args[0])
+
+    return _same(a, b), emit
+
+
+@vector_op(np.minimum)
+def minimum(typing_context: Any, a: Any, b: Any) -> Any:
+    """Lane by lane the smaller; NaN where ``a`` is NaN."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">", args[0], args[1]), args[1], args[0])
+
+    return _same(a, b), emit
+
+
+@vector_op(lambda x, a, b: np.where(x > 0, a, b))
+def where_positive(typing_context: Any, x: Any, a: Any, b: Any) -> Any:
+    """``a`` where x > 0, else ``b``."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        zero = ir.Constant(args[0].type, [0.0] * args[0].type.count)
+        return builder.select(builder.fcmp_ordered(">", args[0], zero), args[1], args[2])
+
+    return _same(x, a, b), emit
+
+
+@vector_op(np.abs)
+def absolute(typing_context: Any, a: Any) -> Any:
+    """|a|."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return call_llvm(builder, "fabs", list(args))
+
+    return _same(a), emit
+
+
+@vector_op(np.copysign)
+def copysign(typing_context: Any, a: Any, b: Any) -> Any:
+    """|a| with the sign of ``b``."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return call_llvm(builder, "copysign", list(args))
+
+    return _same(a, b), emit
+
+
+@vector_op(np.rint)
+def rint(typing_context: Any, a: Any) -> Any:
+    """The nearest whole number, ties to even, for |a| below 2**21 (float32) or 2**50 (float64)."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        # Adding and taking away a large number rounds; llvm.rint would call libm without SSE4.1.
+        shift = ir.Constant(args[0].type, [_ROUNDER[a.dtype.bitwidth]] * args[0].type.count)
+        return builder.fsub(builder.fadd(args[0], shift), shift)
+
+    return _same(a), emit
+
+
+def _scale2(a: np.ndarray, n: np.ndarray) -> np.ndarray:
+    return np.ldexp(a, np.where(np.isnan(n), 0, n).astype(np.int32))
+
+
+@vector_op(_scale2)
+def scale2(typing_context: Any, a: Any, n: Any) -> Any:
+    """a * 2**n for whole ``n`` whose power is a normal number; NaN where ``a`` is NaN."""
+    bits = a.dtype.bitwidth
+    mantissa = {32: 23, 64: 52}[bits]
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, power = args
+        whole = ir.VectorType(ir.IntType(bits), value.type.count)
+        shift = ir.Constant(value.type, [_ROUNDER[bits]] * value.type.count)
+        low = builder.bitcast(builder.fadd(power, shift), whole)
+        exponent = builder.shl(low, ir.Constant(whole, [mantissa] * whole.count))
+        one = builder.bitcast(ir.Constant(value.type, [1.0] * value.type.count), whole)
+        factor = builder.bitcast(builder.add(exponent, one), value.type)
+        return builder.fmul(value, factor)
+
+    return _same(a, n), emit
+
+
+@vector_op(lambda a: a.sum())
+def total(typing_context: Any, a: Any) -> Any:
+    """The sum of the lanes, always added in the same order."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = args[0]
+        while value.type.count > 1:
+            half = value.type.count // 2
+            undefined = ir.Constant(value.type, ir.Undefined)
+            pick = ir.VectorType(ir.IntType(32), half)
+            low = builder.shuffle_vector(value, undefined, ir.Constant(pick, list(range(half))))
+            high = ir.Constant(pick, list(range(half, 2 * half)))
+            value = builder.fadd(low, builder.shuffle_vector(value, undefined, high))
+        return builder.extract_element(value, ir.IntType(32)(0))
+
+    return a.dtype(a), emit

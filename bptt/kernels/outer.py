@@ -1,0 +1,151 @@
+"""The gradient of weights: a sum of outer products over all steps and lanes.
+
+A block of rows is gathered at a time: of the error one panel, of the other side all numbers, each
+in the order in which the tiles read them. So no tile strides through memory.
+"""
+
+from __future__ import annotations
+
+from numpy.typing import DTypeLike
+
+from .compile import kernel
+from .moves import copier
+from .packing import panel_bounds, panel_count
+from .target import lanes_of
+from .tile import TILE_ROWS, tile, tile_count, tile_height
+from .vector import lanes, load, splat, store
+
+__all__ = ["accumulate", "scratch_sizes"]
+
+_BLOCK = 192
+"""Rows of the sum over time and lanes that are gathered at a time: they fit the nearer caches."""
+_ROW = -(-TILE_ROWS // 4) * 4
+"""Places that a tile's share of a gathered row takes, so that it is copied in whole vectors."""
+_copy_row = copier(_ROW)
+
+
+def scratch_sizes(n: int, g_row: int, dtype: DTypeLike) -> tuple[int, int, int]:
+    """Elements of `accumulate`'s scratch ``panel``, ``rows`` and ``sums``.
+
+    n : rows of the weights and the bias together.
+    g_row : interleaved columns, G·Np.
+    """
+    tiles = -(-n // TILE_ROWS) + 2
+    return _BLOCK * 4 * lanes_of(dtype) + 1, _BLOCK * tiles * _ROW, n * g_row
+
+
+@kernel
+def _gather_panel(g, first, row, count, columns, panel):
+    """Copy ``count`` rows of a panel of the error to where they lie side by side."""
+    for k in range(count):
+        for v in range(0, columns, lanes(g)):
+            store(panel, k * columns + v, load(g, first + k * row + v))
+
+
+@kernel
+def _gather_rows(a, first, row, count, n, to, rows):
+    """Copy ``count`` rows of n numbers to ``rows``, tile by tile, each as its product reads it.
+
+    A tile's numbers of a row take `_ROW` places, of which the last may hold anything.
+    """
+    source = a.reshape(a.size)
+    whole = (n - _ROW) // TILE_ROWS * TILE_ROWS if n > _ROW else 0
+    for k in range(count):
+        start = first + k * row
+        at = to + k * _ROW
+        for i in range(start, start + whole, TILE_ROWS):
+            _copy_row(a, i, rows, at)
+            at += _ROW * count
+        i = whole
+        while i < n:
+            height = tile_height(n - i)
+            for j in range(height):
+                rows[at + j] = source[start + i + j]
+            at += _ROW * count
+            i += height
+
+
+@kernel
+def _add_outer(n, count, rows, start, step, columns, w, panel, sums, at):
+    """Add A.T @ panel to the ``n`` rows of ``sums`` that start at ``at``.
+
+    rows, start : A (count, n) as `_gather_rows` left it.
+    step : `_ROW`; or 0 where A is one number, at ``start``, repeated.
+    """
+    i = 0
+    while i < n:
+        height = tile_height(n - i)
+        tile(
+            height,
+            w,
+            count,
+            (rows, start, 1, step),
+            (panel, 0, 0, columns),
+            (sums, at + i * columns, columns, 0),
+            (sums, at + i * columns, columns, 0),
+        )
+        start += step * count
+        i += height
+
+
+@kernel
+def _scatter_panel(n, sums, at, columns, first, gates, units, out):
+    """Write ``n`` rows of a finished panel where they belong in ``out`` (n, G·N)."""
+    lane_count = lanes(sums)
+    for i in range(n):
+        for v in range(columns // lane_count):
+            unit = (first + v) // gates * lane_count
+            real = min(lane_count, units - unit)
+            source, to = at + i * columns + v * lane_count, (first + v) % gates * units + unit
+            if real == lane_count:
+                store(out, to + i * out.shape[1], load(sums, source))
+            else:
+                for lane in range(real):
+                    out[i, to + lane] = sums[source + lane]
+
+
+@kernel
+def accumulate(m, x, x_first, x_row, h, h_first, h_row, g, g_first, g_row, gates, width,
+               panel, rows, sums, dwx, dwh, db):  # fmt: skip
+    """The gradient of weights and bias: [x h 1].T @ g, over all rows (steps and lanes).
+
+    m : rows.
+    x, h : in, element (r, i) at flat index x_first + r·x_row + i.
+    g : in, error at the gates, interleaved, (r, j) at g_first + r·g_row + j.
+    gates, width : G, and the vectors of a full panel.
+    panel, rows, sums : scratch, of `scratch_sizes`.
+    dwx, dwh, db : out, (I, G·N), (H, G·N) and (1, G·N); H may be 0.
+    """
+    lane_count = lanes(g)
+    n_x, n_h, units = dwx.shape[0], dwh.shape[0], db.shape[1] // gates
+    n = n_x + n_h + 1
+    vectors = g_row // lane_count
+    one = panel.size - 1
+    panel[one] = 1
+    for i in range(0, n * g_row, lane_count):
+        store(sums, i, splat(g, 0.0))
+    panels = panel_count(vectors, width)
+    for r in range(0, m, _BLOCK):
+        count = min(_BLOCK, m - r)
+        after_x = tile_count(n_x) * _ROW * count
+        _gather_rows(x, x_first + r * x_row, x_row, count, n_x, 0, rows)
+        _gather_rows(h, h_first + r * h_row, h_row, count, n_h, after_x, rows)
+        for p in range(panels):
+            first, end = panel_bounds(p, vectors, panels)
+            w = end - first
+            columns = w * lane_count
+            at = first * lane_count * n
+            error = g_first + r * g_row + first * lane_count
+            _gather_panel(g, error, g_row, count, columns, panel)
+            _add_outer(n_x, count, rows, 0, _ROW, columns, w, panel, sums, at)
+            at += n_x * columns
+            _add_outer(n_h, count, rows, after_x, _ROW, columns, w, panel, sums, at)
+            at += n_h * columns
+            _add_outer(1, count, panel, one, 0, columns, w, panel, sums, at)
+    for p in range(panels):
+        first, end = panel_bounds(p, vectors, panels)
+        columns = (end - first) * lane_count
+        at = first * lane_count * n
+        _scatter_panel(n_x, sums, at, columns, first, gates, units, dwx)
+        _scatter_panel(n_h, sums, at + n_x * columns, columns, first, gates, units, dwh)
+        _scatter_panel(1, sums, at + (n - 1) * columns, columns, first, gates, units, db)

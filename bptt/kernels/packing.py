@@ -1,0 +1,111 @@
+"""Weights in the order in which products read them.
+
+A weight matrix W (K, G·N) of G gates is packed once per window into column panels of at most four
+vectors, so that a tile reads it in the order in which it lies::
+
+    G = 1   units 0..4L-1 | 4L..8L-1 | ...      of even width: 5 vectors make a panel of 2, one of 3
+    G > 1   gate 0, 1, .. of units 0..L-1 | gate 0, 1, .. of units L..2L-1 | ...
+
+where L is the lanes of a vector. All columns of a row, side by side in that order, are called
+*interleaved*; units are padded with zeros to whole vectors, Np of them. Every array of gate
+values that kernels exchange is interleaved, so one panel holds all that a cell needs of L units.
+"""
+
+from __future__ import annotations
+
+from .compile import kernel
+from .moves import transpose
+from .vector import lanes, load, store
+
+__all__ = ["pack", "pack_transposed", "panel_bounds", "panel_count", "panel_vectors"]
+
+
+def panel_vectors(gates: int) -> int:
+    """Vectors in a full panel."""
+    return 4 if gates == 1 else gates
+
+
+@kernel
+def panel_count(vectors, width):
+    """Panels of at most ``width`` vectors."""
+    return (vectors + width - 1) // width
+
+
+@kernel
+def panel_bounds(p, vectors, panels):
+    """First vector of panel ``p``, and of the next: panels differ in width by one at most."""
+    return p * vectors // panels, (p + 1) * vectors // panels
+
+
+@kernel
+def pack(w, gates, width, out):
+    """Pack the columns of a matrix.
+
+    w : in, (K, G·N).
+    gates, width : G, and the vectors of a full panel.
+    out : out, flat, K·G·Np.
+    """
+    rows, units = w.shape[0], w.shape[1] // gates
+    lane_count = lanes(w)
+    vectors = -(-units // lane_count) * gates
+    panels = panel_count(vectors, width)
+    for p in range(panels):
+        first, end = panel_bounds(p, vectors, panels)
+        panel = (end - first) * lane_count
+        for v in range(first, end):
+            unit = v // gates * lane_count
+            source = v % gates * units + unit
+            real = min(lane_count, units - unit)
+            at = first * lane_count * rows + (v - first) * lane_count
+            for k in range(rows):
+                if real == lane_count:
+                    store(out, at, load(w, source + k * w.shape[1]))
+                else:
+                    for lane in range(lane_count):
+                        out[at + lane] = w[k, source + lane] if lane < real else 0.0
+                at += panel
+
+
+@kernel
+def pack_transposed(w, gates, out):
+    """Pack the columns of the transposed matrix, its rows interleaved.
+
+    w : in, (N, G·K): the packed matrix is (G·Kp, N), with zeros in the rows of padded units.
+    gates : G.
+    out : out, flat, G·Kp·Np.
+    """
+    columns, units = w.shape[0], w.shape[1] // gates
+    size = lanes(w)
+    vectors = (columns + size - 1) // size
+    groups = (units + size - 1) // size
+    panels = panel_count(vectors, 4)
+    for p in range(panels):
+        first, end = panel_bounds(p, vectors, panels)
+        panel = (end - first) * size
+        at = first * size * groups * gates * size
+        for group in range(groups):
+            for gate in range(gates):
+                source = gate * units + group * size
+                real = min(size, units - group * size)
+                for v in range(end - first):
+                    n = (first + v) * size
+                    if real == size and n + size <= columns:
+                        start = n * w.shape[1] + source
+                        transpose(w, start, w.shape[1], out, at + v * size, panel)
+                    else:
+                        _transpose_part(w, n, source, real, out, at + v * size, panel)
+                at += size * panel
+
+
+@kernel
+def _transpose_part(w, n, column, real, out, at, panel):
+    """A square of a vector's size that lies partly outside ``w`` (N, M): zeros there.
+
+    n, column : its first row and column; ``real`` of its columns are wanted.
+    out : out, flat, rows ``panel`` apart, the first at ``at``.
+    """
+    size = lanes(w)
+    for lane in range(size):
+        for j in range(size):
+            inside = lane < real and n + j < w.shape[0]
+            out[at + lane * panel + j] = w[n + j, column + lane] if inside else 0.0
