@@ -14,6 +14,7 @@ from . import files
 from .block import Block
 from .config import build, describe
 from .errors import DataError, FileFormatError, ShapeError
+from .kernels.checks import all_finite
 from .layers import LAYERS, Layer
 from .window import ModelWeights, Window, parts
 
@@ -63,10 +64,8 @@ class Model:
         rng = np.random.default_rng(seed)
         self._states: tuple[int, Block] | None = None
         self._stack = [
-            (layer, params, [(name, f"{i}.{name}") for name in layer.carried])
-            for i, (layer, params) in enumerate(
-                zip(self.layers, parts(self.params, self.layers), strict=True)
-            )
+            (layer, params, len(layer.carried) * layer.sizes[1])
+            for layer, params in zip(self.layers, parts(self.params, self.layers), strict=True)
         ]
         for layer, params, _ in self._stack:
             layer.initialize(params, rng)
@@ -130,13 +129,14 @@ class Model:
     def _run_steps(self, x: NDArray, state: Block) -> tuple[NDArray, Block]:
         """Step by step, straight from the parameters."""
         y = np.empty((*x.shape[:2], self.n_out), self.dtype)
+        before = state.flat
         for t, values in enumerate(x):
-            after = state.like(np.empty_like(state.flat))
-            for layer, params, names in self._stack:
-                before = {name: state[full] for name, full in names}
-                values = layer.step(params, values, before, {n: after[full] for n, full in names})
-            y[t], state = values, after
-        return y, state
+            after, start = np.empty_like(before), 0
+            for layer, params, size in self._stack:
+                values = layer.step(params, values, before, after, start)
+                start += size * len(values)
+            y[t], before = values, after
+        return y, state.like(before)
 
     def _run_window(self, x: NDArray, state: Mapping[str, NDArray]) -> tuple[NDArray, Block]:
         """A window at a time, from packed weights."""
@@ -186,11 +186,11 @@ class Model:
     def _check_floats(self, x: NDArray) -> NDArray:
         if x.shape[2] != self.n_in:
             raise ShapeError(f"x has {x.shape[2]} features, but {self.layers[0]} takes {self.n_in}")
-        with np.errstate(over="ignore"):
-            x = np.ascontiguousarray(x, self.dtype)
-        finite = np.isfinite(x)
-        if not finite.all():
-            t, b, i = np.argwhere(~finite)[0]
+        if x.dtype != self.dtype or not x.flags.c_contiguous:
+            with np.errstate(over="ignore"):
+                x = np.ascontiguousarray(x, self.dtype)
+        if not all_finite(x.reshape(-1)):
+            t, b, i = np.argwhere(~np.isfinite(x))[0]
             raise DataError(f"x[{t}, {b}, {i}] is {x[t, b, i]}, not a finite number")
         return x
 

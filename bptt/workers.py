@@ -217,16 +217,18 @@ class Workers:
     def flow(self, k2: int, clip_delta: float = math.inf) -> dict[str, NDArray]:
         """``"1.h"`` -> (k2,) norms of δ_t over all lanes, newest last; nan where no step is."""
         flow = {}
-        window = self.windows[0]
-        first = max(window.start, window.stop - k2)
+        last = self.windows[0].stop
+        first = max(self.windows[0].start, last - k2)
         for i, layer in enumerate(self.model.layers):
-            if not layer.carried:
-                continue
-            norms = np.full(k2, np.nan)
-            lanes = [w.tapes[i].norms[first : w.stop] for w in self.windows]
-            bounded = np.minimum(np.concatenate(lanes, axis=1), clip_delta)
-            norms[k2 - len(bounded) :] = np.sqrt((bounded**2).sum(axis=1))
-            flow[f"{i}.{layer.carried[0]}"] = norms
+            if layer.carried:
+                squares = np.zeros(last - first)
+                for window in self.windows:
+                    norms = window.tapes[i].norms[first:last]
+                    bounded = norms if clip_delta == math.inf else np.minimum(norms, clip_delta)
+                    squares += np.einsum("tb,tb->t", bounded, bounded)
+                norms = np.full(k2, np.nan)
+                norms[k2 - len(squares) :] = np.sqrt(squares)
+                flow[f"{i}.{layer.carried[0]}"] = norms
         return flow
 
     def first_not_finite(self) -> tuple[str, str]:

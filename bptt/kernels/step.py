@@ -6,7 +6,7 @@ from .arithmetic import fma
 from .compile import kernel
 from .vector import lanes, load, splat, store
 
-__all__ = ["add_row_product"]
+__all__ = ["add_gate_products", "add_row_product"]
 
 
 @kernel
@@ -39,3 +39,19 @@ def add_row_product(x, w, column, n, z, at):
         for k in range(rows):
             total += x[k] * flat[k * row + column + j]
         z[at + j] = total
+
+
+@kernel
+def add_gate_products(x, w, gates, z):
+    """z += x @ w, for the columns of G gates, each of which takes whole vectors of z.
+
+    x : in, (K,).
+    w : in, (K, G·N).
+    z : in, out, (G·Np,), gate after gate.
+    """
+    n, width = w.shape[1] // gates, z.size // gates
+    if n == width:
+        add_row_product(x, w, 0, gates * n, z, 0)
+    else:
+        for gate in range(gates):
+            add_row_product(x, w, gate * n, n, z, gate * width)

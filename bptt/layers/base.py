@@ -153,11 +153,14 @@ class Layer(ABC):
         """
 
     @abstractmethod
-    def step(self, params: Arrays, x: NDArray, before: Arrays, after: Arrays) -> NDArray:
+    def step(
+        self, params: Arrays, x: NDArray, before: NDArray, after: NDArray, start: int
+    ) -> NDArray:
         """One time step straight from the parameters, for calls too short to repay packing.
 
         x : in, (B,) ids or (B, n_in).
-        before, after : state name -> (B, n_out); in, and out.
+        before, after : in, and out: flat states of the model. This layer's, (B, n_out) each in the
+            order of `carried`, lie side by side from ``start`` on.
 
         Returns
         -------

@@ -79,8 +79,9 @@ class Embedding(Layer):
         self,
         params: Mapping[str, NDArray],
         x: NDArray,
-        before: Mapping[str, NDArray],
-        after: Mapping[str, NDArray],
+        before: NDArray,
+        after: NDArray,
+        start: int,
     ) -> NDArray:
         return params["W"][x]
 

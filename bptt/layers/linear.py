@@ -76,8 +76,9 @@ class Linear(Layer):
         self,
         params: Mapping[str, NDArray],
         x: NDArray,
-        before: Mapping[str, NDArray],
-        after: Mapping[str, NDArray],
+        before: NDArray,
+        after: NDArray,
+        start: int,
     ) -> NDArray:
         y = np.empty((len(x), self.n_out), x.dtype)
         _step(x, params["W"], params["b"], y)

@@ -15,7 +15,7 @@ from ..kernels.compile import kernel
 from ..kernels.delta import bound, gather
 from ..kernels.exponential import sigmoid, tanh
 from ..kernels.product import product
-from ..kernels.step import add_row_product
+from ..kernels.step import add_gate_products
 from ..kernels.target import empty, padded, zeros
 from ..kernels.tile import tile, tile_height
 from ..kernels.vector import lanes, load, store
@@ -88,12 +88,12 @@ class LSTM(Recurrent):
         self,
         params: Mapping[str, NDArray],
         x: NDArray,
-        before: Mapping[str, NDArray],
-        after: Mapping[str, NDArray],
+        before: NDArray,
+        after: NDArray,
+        start: int,
     ) -> NDArray:
-        _step(x, params["Wx"], params["Wh"], params["b"], before["h"], before["c"],
-              after["h"], after["c"])  # fmt: skip
-        return after["h"]
+        _step(x, params["Wx"], params["Wh"], params["b"], before, after, start)
+        return after[start : start + len(x) * self.n].reshape(len(x), self.n)
 
     def _run(self, arrays: _Arrays, wh: NDArray, first: int, last: int) -> None:
         _forward(arrays.z, arrays.h, arrays.c, wh, self.n, first, last)
@@ -162,25 +162,26 @@ def _forward(z, h, c, wh, n, first, last):
 
 
 @kernel
-def _step(x, wx, wh, b, h_before, c_before, h_after, c_after):
-    """x (B, I) in; parameters in; states (B, H), in and out."""
+def _step(x, wx, wh, b, before, after, start):
+    """x (B, I) in; parameters in; before, after flat, in and out: h, c (B, H) from ``start`` on."""
     n, size = b.size // 4, lanes(b)
     width = (n + size - 1) // size * size
     z, h, c = np.zeros(4 * width, b.dtype), np.zeros(width, b.dtype), np.zeros(width, b.dtype)
     for lane in range(len(x)):
+        of_h = slice(start + lane * n, start + (lane + 1) * n)
+        of_c = slice(of_h.start + len(x) * n, of_h.stop + len(x) * n)
         for gate in range(4):
-            at, column = gate * width, gate * n
-            z[at : at + n] = b[column : column + n]
-            add_row_product(x[lane], wx, column, n, z, at)
-            add_row_product(h_before[lane], wh, column, n, z, at)
-        c[:n] = c_before[lane]
+            z[gate * width : gate * width + n] = b[gate * n : (gate + 1) * n]
+        add_gate_products(x[lane], wx, 4, z)
+        add_gate_products(before[of_h], wh, 4, z)
+        c[:n] = before[of_c]
         for j in range(0, width, size):
             i, f = sigmoid(load(z, j)), sigmoid(load(z, width + j))
             g, o = tanh(load(z, 2 * width + j)), sigmoid(load(z, 3 * width + j))
             cell = f * load(c, j) + i * g
             store(c, j, cell)
             store(h, j, o * tanh(cell))
-        h_after[lane], c_after[lane] = h[:n], c[:n]
+        after[of_h], after[of_c] = h[:n], c[:n]
 
 
 @kernel

@@ -13,7 +13,7 @@ from ..kernels.activations import ACTIVATIONS, activate, slope
 from ..kernels.compile import kernel
 from ..kernels.delta import bound, gather
 from ..kernels.product import product
-from ..kernels.step import add_row_product
+from ..kernels.step import add_gate_products
 from ..kernels.target import empty, padded, zeros
 from ..kernels.vector import lanes, load, store
 from .base import Room, Span, Tape
@@ -69,12 +69,13 @@ class RNN(Recurrent):
         self,
         params: Mapping[str, NDArray],
         x: NDArray,
-        before: Mapping[str, NDArray],
-        after: Mapping[str, NDArray],
+        before: NDArray,
+        after: NDArray,
+        start: int,
     ) -> NDArray:
         number = ACTIVATIONS[self.activation]
-        _step(x, params["Wx"], params["Wh"], params["b"], before["h"], after["h"], number)
-        return after["h"]
+        _step(x, params["Wx"], params["Wh"], params["b"], before, after, start, number)
+        return after[start : start + len(x) * self.n].reshape(len(x), self.n)
 
     def _run(self, arrays: _Arrays, wh: NDArray, first: int, last: int) -> None:
         _forward(arrays.h, wh, self.n, ACTIVATIONS[self.activation], first, last)
@@ -112,18 +113,19 @@ def _forward(h, wh, n, activation, first, last):
 
 
 @kernel
-def _step(x, wx, wh, b, before, after, activation):
-    """x (B, I) in; parameters in; before, after (B, H) in and out."""
+def _step(x, wx, wh, b, before, after, start, activation):
+    """x (B, I) in; parameters in; before, after flat, in and out: h (B, H) from ``start`` on."""
     n, size = b.size, lanes(b)
     width = (n + size - 1) // size * size
     z = np.zeros(width, b.dtype)
     for lane in range(len(x)):
+        here = slice(start + lane * n, start + (lane + 1) * n)
         z[:n] = b
-        add_row_product(x[lane], wx, 0, n, z, 0)
-        add_row_product(before[lane], wh, 0, n, z, 0)
+        add_gate_products(x[lane], wx, 1, z)
+        add_gate_products(before[here], wh, 1, z)
         for j in range(0, width, size):
             store(z, j, activate(activation, load(z, j)))
-        after[lane] = z[:n]
+        after[here] = z[:n]
 
 
 @kernel
