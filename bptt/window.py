@@ -43,14 +43,13 @@ class ModelWeights:
         self.layers = layers
         self.params = parts(params, layers)
         self.packed = [layer.weights(params.dtype) for layer in layers]
+        triples = list(zip(layers, self.params, self.packed, strict=True))
+        self._forward = [partial(layer.pack, p, packed) for layer, p, packed in triples]
+        self._back = [partial(layer.pack_back, p, packed) for layer, p, packed in triples]
 
     def packing(self, back: bool) -> list[Callable[[], None]]:
         """The pieces of work that pack all layers for going forward, and back if wanted."""
-        triples = list(zip(self.layers, self.params, self.packed, strict=True))
-        work = [partial(layer.pack, params, packed) for layer, params, packed in triples]
-        if back:
-            work += [partial(layer.pack_back, params, packed) for layer, params, packed in triples]
-        return work
+        return self._forward + self._back if back else self._forward
 
 
 class Window:

@@ -200,7 +200,10 @@ class Workers:
         )
 
     def _run(self, work: Callable[[int], None]) -> None:
-        self._pool.run([partial(work, i) for i in range(len(self.windows))])
+        if len(self.windows) == 1:
+            work(0)
+        else:
+            self._pool.run([partial(work, i) for i in range(len(self.windows))])
 
     def input_gradient(self) -> NDArray | None:
         """(K, B, I) after ``forward_and_back(..., want_dx=True)``; None for ids."""

@@ -59,14 +59,17 @@ def bound(delta, b, limit, norms, t):
 
 
 @kernel
-def gather(delta, dy, t, limit, norms):
+def gather(delta, dy, t, steps, norms):
     """δ_t: what came back from t+1, plus what came down at t; measured and bounded.
 
     delta : in, out, (B, Hp): in, what came back; out, δ_t.
     dy : in, (K, B, Hp).
+    steps : the `Span`.
+    norms : out, (K, B) float64, as in `bound`.
     """
     count, width = delta.shape
-    for j in range(0, count * width, lanes(delta)):
-        store(delta, j, load(delta, j) + load(dy, t * count * width + j))
+    if t >= steps.errors_from:
+        for j in range(0, count * width, lanes(delta)):
+            store(delta, j, load(delta, j) + load(dy, t * count * width + j))
     for b in range(count):
-        bound(delta, b, limit, norms, t)
+        bound(delta, b, steps.clip_delta, norms, t)

@@ -33,8 +33,9 @@ def panel_count(vectors, width):
 
 @kernel
 def panel_bounds(p, vectors, panels):
-    """First vector of panel ``p``, and of the next: panels differ in width by one at most."""
-    return p * vectors // panels, (p + 1) * vectors // panels
+    """First vector of panel ``p``, and of the next: the wider panels, by one vector, come last."""
+    width, narrow = vectors // panels, panels - vectors % panels
+    return p * width + max(0, p - narrow), (p + 1) * width + max(0, p + 1 - narrow)
 
 
 @kernel

@@ -12,26 +12,22 @@ __all__ = ["product"]
 
 @kernel
 def _row_product(k, a, a_first, b, d, d_first, c, c_first, vectors, panels):
-    """`product` for one row, two panels of the same width at a time; how many panels it did."""
-    lane_count = lanes(c)
-    p = 0
-    while p + 1 < panels:
+    """`product` for one row, two panels at a time; how many panels it did."""
+    size = lanes(c)
+    for p in range(0, panels - 1, 2):
         first, middle = panel_bounds(p, vectors, panels)
         end = panel_bounds(p + 1, vectors, panels)[1]
-        if middle - first != end - middle:
-            break
-        width, column = middle - first, first * lane_count
+        column = first * size
         tile_row(
-            width,
+            end - first,
             k,
             (a, a_first, 0, 1),
-            (b, column * k, 0, width * lane_count),
-            (b, middle * lane_count * k, 0, width * lane_count),
+            (b, column * k, 0, (middle - first) * size),
+            (b, middle * size * k, 0, (end - middle) * size),
             (d, d_first + column, 0, 0),
             (c, c_first + column, 0, 0),
         )
-        p += 2
-    return p
+    return panels // 2 * 2
 
 
 @kernel

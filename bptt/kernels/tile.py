@@ -84,12 +84,12 @@ def _not_unrolled(module: ir.Module) -> Any:
 
 
 def _emit(
-    b: ir.IRBuilder, vector: Any, rows: int, width: int, k: Any, a: _Operand,
-    panels: list[_Operand], d: _Operand, c: _Operand,
+    b: ir.IRBuilder, vector: Any, rows: int, k: Any, a: _Operand,
+    panels: list[tuple[_Operand, int]], d: _Operand, c: _Operand,
 ) -> None:  # fmt: skip
-    """Emit a tile of ``rows`` rows and ``width`` vectors of each panel."""
+    """Emit a tile of ``rows`` rows and, of each panel, so many vectors."""
     align = 8 if isinstance(vector.element, ir.DoubleType) else 4
-    columns = width * len(panels)
+    columns = sum(width for _, width in panels)
 
     def vector_at(pointer: Any, v: int) -> Any:
         return b.bitcast(b.gep(pointer, [_WORD(v * vector.count)]), vector.as_pointer())
@@ -108,26 +108,29 @@ def _emit(
     b.branch(head)
 
     b.position_at_end(head)
-    count, a_offset, b_offset = (b.phi(_WORD) for _ in range(3))
+    count, a_offset, *offsets = (b.phi(_WORD) for _ in range(2 + len(panels)))
     sums = [b.phi(vector) for _ in places]
     b.cbranch(b.icmp_signed("<", count, k), body, done)
 
     b.position_at_end(body)
-    panel_rows = [b.gep(panel.pointer, [b_offset]) for panel in panels]
+    panel_rows = [
+        (b.gep(panel.pointer, [offset]), v)
+        for (panel, width), offset in zip(panels, offsets, strict=True)
+        for v in range(width)
+    ]
     new = _multiply_add(
         b,
         vector,
         [lambda p=p: splat_ir(b, vector, b.load(b.gep(p, [a_offset]))) for p in a_rows],
-        [lambda p=p, v=v: b.load(vector_at(p, v), align=align)
-         for p in panel_rows for v in range(width)],
+        [lambda p=p, v=v: b.load(vector_at(p, v), align=align) for p, v in panel_rows],
         sums,
-    )  # fmt: skip
-    following = [b.add(count, _WORD(1)), b.add(a_offset, a.k), b.add(b_offset, panels[0].k), *new]
+    )
+    steps = [_WORD(1), a.k, *(panel.k for panel, _ in panels)]
+    counters = [count, a_offset, *offsets]
+    following = [b.add(phi, step) for phi, step in zip(counters, steps, strict=True)] + new
     b.branch(head).set_metadata("llvm.loop", _not_unrolled(b.module))
-    initial = [_WORD(0), _WORD(0), _WORD(0), *start]
-    for phi, first, then in zip(
-        [count, a_offset, b_offset, *sums], initial, following, strict=True
-    ):
+    initial = [*(_WORD(0) for _ in counters), *start]
+    for phi, first, then in zip([*counters, *sums], initial, following, strict=True):
         phi.add_incoming(first, before)
         phi.add_incoming(then, body)
 
@@ -177,7 +180,7 @@ def _compiled(
             key = builder.add(key, args[1])
         cases = {
             8 * r + (w if len(widths) > 1 else 0): partial(
-                _emit, builder, vector, r, w, args[2], a, [b], d, c
+                _emit, builder, vector, r, args[2], a, [(b, w)], d, c
             )
             for r in range(1, TILE_ROWS + 1)
             for w in widths
@@ -189,9 +192,9 @@ def _compiled(
 
 
 def _compiled_row(
-    typing_context: Any, width: Any, k: Any, a: Any, b: Any, b2: Any, d: Any, c: Any
+    typing_context: Any, widths: Any, k: Any, a: Any, b: Any, b2: Any, d: Any, c: Any
 ) -> Any:
-    """Emit a switch over the width of the two panels."""
+    """Emit a switch over the widths of the two panels."""
     n = types.intp
     vec = Vec(c[0].dtype)
 
@@ -201,8 +204,10 @@ def _compiled_row(
             _operand(context, builder, signature.args[i], args[i]) for i in range(2, 7)
         )
         cases = {
-            w: partial(_emit, builder, vector, 1, w, args[1], a, [b, b2], d, c)
+            w + w2: partial(_emit, builder, vector, 1, args[1], a, [(b, w), (b2, w2)], d, c)
             for w in (1, 2, 3, 4)
+            for w2 in (w, w + 1)
+            if w2 <= 4
         }
         _switch(builder, args[0], cases)
         return context.get_dummy_value()
@@ -223,11 +228,12 @@ def _plain(rows: int, width: int, k: int, a: Any, b: Any, d: Any, c: Any) -> Non
     matrix(c, (rows, columns), c[2], 1)[...] = matrix(d, (rows, columns), d[2], 1) + product
 
 
-def _plain_row(width: int, k: int, a: Any, b: Any, b2: Any, d: Any, c: Any) -> None:
-    columns = width * lanes_of(c[0].dtype)
-    for panel, column in ((b, 0), (b2, columns)):
-        d_half, c_half = ((m[0], m[1] + column, *m[2:]) for m in (d, c))
-        _plain(1, width, k, a, panel, d_half, c_half)
+def _plain_row(widths: int, k: int, a: Any, b: Any, b2: Any, d: Any, c: Any) -> None:
+    first = widths // 2
+    column = first * lanes_of(c[0].dtype)
+    d2, c2 = ((m[0], m[1] + column, *m[2:]) for m in (d, c))
+    _plain(1, first, k, a, b, d, c)
+    _plain(1, widths - first, k, a, b2, d2, c2)
 
 
 tile = intrinsic(prefer_literal=True)(_compiled) if JIT else _plain
@@ -239,10 +245,11 @@ stride is not used). C may be D.
 """
 
 tile_row = intrinsic(_compiled_row) if JIT else _plain_row
-"""``tile_row(width, k, A, B1, B2, D, C)``: one row times two panels of the same width.
+"""``tile_row(widths, k, A, B1, B2, D, C)``: one row times two panels.
 
 With one row, a panel has too few sums going to hide the latency of its additions; two have enough.
-The columns of the second panel follow those of the first in D and C.
+``widths`` are the vectors of both; the second panel may be wider, by one. Its columns follow those
+of the first in D and C.
 """
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.compile import kernel
-from ..kernels.delta import bound, gather
+from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
 from ..kernels.product import product
 from ..kernels.step import add_gate_products
@@ -217,9 +217,5 @@ def _backward(arrays, wh_transposed, dy, steps):
             after = (t + 1) * count * 4 * width
             product(count, 4 * width, dz, after, 4 * width, wh_transposed, 4,
                     arrays.zero, 0, 0, dh, 0, width)  # fmt: skip
-        if t >= steps.errors_from:
-            gather(dh, dy, t, steps.clip_delta, norms)
-        else:
-            for b in range(count):
-                bound(dh, b, steps.clip_delta, norms, t)
+        gather(dh, dy, t, steps, norms)
         _backward_cell(arrays, t)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..kernels.activations import ACTIVATIONS, activate, slope
 from ..kernels.compile import kernel
-from ..kernels.delta import bound, gather
+from ..kernels.delta import gather
 from ..kernels.product import product
 from ..kernels.step import add_gate_products
 from ..kernels.target import empty, padded, zeros
@@ -139,11 +139,7 @@ def _backward(arrays, wh_transposed, dy, activation, steps):
             after = at + count * width
             product(count, width, dz, after, width, wh_transposed, 4,
                     arrays.zero, 0, 0, dh, 0, width)  # fmt: skip
-        if t >= steps.errors_from:
-            gather(dh, dy, t, steps.clip_delta, norms)
-        else:
-            for b in range(count):
-                bound(dh, b, steps.clip_delta, norms, t)
+        gather(dh, dy, t, steps, norms)
         for j in range(0, count * width, lanes(dh)):
             y = load(h, at + count * width + j)
             store(dz, at + j, load(dh, j) * slope(activation, y))

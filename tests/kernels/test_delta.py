@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from bptt.kernels.delta import bound, gather
 from bptt.kernels.target import padded
+from bptt.layers.base import Span
 
 RNG = np.random.default_rng(2)
 
@@ -99,12 +100,13 @@ def test_zero_is_not_scaled():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_gather_adds_measures_and_bounds(dtype):
+@pytest.mark.parametrize("errors_from", [1, 2])
+def test_gather_adds_measures_and_bounds(errors_from, dtype):
     delta = lanes_of_size(1.0, dtype)
     dy = np.stack([lanes_of_size(size, dtype) for size in (5.0, 2.0, 7.0)])
-    wanted = delta.astype(float) + dy[1]
+    wanted = delta.astype(float) + (dy[1] if errors_from == 1 else 0)
     norms = np.zeros((3, 3))
-    gather(delta, dy, 1, 1.8, norms)
+    gather(delta, dy, 1, Span(0, 3, errors_from, clip_delta=1.8), norms)
     np.testing.assert_allclose(norms[1], norms_of(wanted), rtol=1e-6)
     assert not norms[[0, 2]].any()
     factor = np.minimum(1, 1.8 / norms_of(wanted))[:, None]
