@@ -171,13 +171,17 @@ def _draw_validation(ax: Axes, x: NDArray, history: History) -> None:
 
 def _draw_norm(ax: Axes, x: NDArray, norm: NDArray, clip_norm: float | None) -> None:
     """The gradient's norm on a log scale, and the threshold of its clipping."""
-    from matplotlib.ticker import LogFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter
 
-    _draw_updates(ax, x, np.where(norm > 0, norm, np.nan))
+    positive = np.where(norm > 0, norm, np.nan)
+    _draw_updates(ax, x, positive)
     ax.set_yscale("log")
-    plain = LogFormatter(minor_thresholds=(1.5, 0.5))
-    ax.yaxis.set_major_formatter(plain)
-    ax.yaxis.set_minor_formatter(plain)
+    drawn = positive[np.isfinite(positive)]
+    within_two_decades = len(drawn) > 0 and drawn.max() < 100 * drawn.min()
+    subs = (1.0, 2.0, 5.0) if within_two_decades else (1.0,)
+    ax.yaxis.set_major_locator(LogLocator(subs=subs))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
     if clip_norm is not None:
         label = f"clipped at {clip_norm:g} ({np.mean(norm > clip_norm):.1%} of updates)"
         line = ax.axhline(clip_norm, color=_ACCENT, linestyle="--", linewidth=1.2, label=label)
