@@ -50,19 +50,19 @@ def _gather_rows(a, first, row, count, n, to, rows):
     """
     source = a.reshape(a.size)
     whole = (n - _ROW) // TILE_ROWS * TILE_ROWS if n > _ROW else 0
-    for k in range(count):
-        start = first + k * row
-        at = to + k * _ROW
-        for i in range(start, start + whole, TILE_ROWS):
-            _copy_row(a, i, rows, at)
-            at += _ROW * count
-        i = whole
-        while i < n:
-            height = tile_height(n - i)
+    at = to
+    for i in range(first, first + whole, TILE_ROWS):
+        for k in range(count):
+            _copy_row(a, i + k * row, rows, at)
+            at += _ROW
+    i = whole
+    while i < n:
+        height = tile_height(n - i)
+        for k in range(count):
             for j in range(height):
-                rows[at + j] = source[start + i + j]
-            at += _ROW * count
-            i += height
+                rows[at + j] = source[first + k * row + i + j]
+            at += _ROW
+        i += height
 
 
 @kernel
