@@ -128,10 +128,11 @@ def _cross_entropy(y, first, outputs, targets, valid, scale, dy):
         for b in range(lane_count):
             row = dy[first + t, b]
             if not valid[t, b]:
-                row[:] = 0
+                for j in range(width):
+                    row[j] = 0
                 continue
-            row[:outputs] = y[first + t, b, :outputs]
-            row[outputs:] = -1e30
+            for j in range(width):
+                row[j] = y[first + t, b, j] if j < outputs else -1e30
             target = targets[t, b]
             logit = np.float64(row[target])
             peak = row[0]
@@ -149,7 +150,8 @@ def _cross_entropy(y, first, outputs, targets, valid, scale, dy):
             for j in range(at, at + width, size):
                 store(dy, j, load(dy, j) * factor)
             row[target] -= scale
-            row[outputs:] = 0
+            for j in range(outputs, width):
+                row[j] = 0
     return loss
 
 
@@ -159,7 +161,8 @@ def _squared_error(y, first, outputs, targets, valid, scale, dy):
     loss = 0.0
     for t in range(targets.shape[0]):
         for b in range(y.shape[1]):
-            dy[first + t, b] = 0
+            for j in range(dy.shape[2]):
+                dy[first + t, b, j] = 0
             if not valid[t, b]:
                 continue
             squares = 0.0

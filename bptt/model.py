@@ -41,7 +41,7 @@ class Model:
     Attributes
     ----------
     params : Block of all parameters, named ``"<layer>.<parameter>"``: ``params["1.Wh"]``,
-        ``params.flat``. Write to it as you like.
+        ``params.flat``. Write into it as you like.
 
     Raises
     ------
@@ -60,7 +60,7 @@ class Model:
             for i, layer in enumerate(self.layers)
             for name, shape in layer.shapes().items()
         }
-        self.params = Block(shapes, self.dtype)
+        self._params = Block(shapes, self.dtype)
         rng = np.random.default_rng(seed)
         self._states: tuple[int, Block] | None = None
         self._stack = [
@@ -69,6 +69,11 @@ class Model:
         ]
         for layer, params, _ in self._stack:
             layer.initialize(params, rng)
+
+    @property
+    def params(self) -> Block:
+        """All parameters, in place: ``params["1.Wh"][...] = 0``."""
+        return self._params
 
     @property
     def n_in(self) -> int:

@@ -24,7 +24,7 @@ def _sum_of_squares(row):
         size = abs(np.float64(value))
         if math.isnan(size):
             return size
-        largest = max(largest, size)
+        largest = size if size > largest else largest
     if largest == 0.0 or math.isinf(largest):
         return largest
     scaled = 0.0

@@ -6,6 +6,7 @@ in the order in which the tiles read them. So no tile strides through memory.
 
 from __future__ import annotations
 
+import numpy as np
 from numpy.typing import DTypeLike
 
 from .compile import kernel
@@ -95,7 +96,7 @@ def _scatter_panel(n, sums, at, columns, first, gates, units, out):
     for i in range(n):
         for v in range(columns // lane_count):
             unit = (first + v) // gates * lane_count
-            real = min(lane_count, units - unit)
+            real = lane_count if unit + lane_count <= units else units - unit
             source, to = at + i * columns + v * lane_count, (first + v) % gates * units + unit
             if real == lane_count:
                 store(out, to + i * out.shape[1], load(sums, source))
@@ -116,6 +117,8 @@ def accumulate(m, x, x_first, x_row, h, h_first, h_row, g, g_first, g_row, gates
     panel, rows, sums : scratch, of `scratch_sizes`.
     dwx, dwh, db : out, (I, G·N), (H, G·N) and (1, G·N); H may be 0.
     """
+    # Numba compiles a kernel once more for every argument that is a literal; these are not.
+    nothing, single, row = np.int64(0), np.int64(1), np.int64(_ROW)
     lane_count = lanes(g)
     n_x, n_h, units = dwx.shape[0], dwh.shape[0], db.shape[1] // gates
     n = n_x + n_h + 1
@@ -126,9 +129,9 @@ def accumulate(m, x, x_first, x_row, h, h_first, h_row, g, g_first, g_row, gates
         store(sums, i, splat(g, 0.0))
     panels = panel_count(vectors, width)
     for r in range(0, m, _BLOCK):
-        count = min(_BLOCK, m - r)
-        after_x = tile_count(n_x) * _ROW * count
-        _gather_rows(x, x_first + r * x_row, x_row, count, n_x, 0, rows)
+        count = _BLOCK if m - r > _BLOCK else m - r
+        after_x = tile_count(n_x) * row * count
+        _gather_rows(x, x_first + r * x_row, x_row, count, n_x, nothing, rows)
         _gather_rows(h, h_first + r * h_row, h_row, count, n_h, after_x, rows)
         for p in range(panels):
             first, end = panel_bounds(p, vectors, panels)
@@ -137,15 +140,15 @@ def accumulate(m, x, x_first, x_row, h, h_first, h_row, g, g_first, g_row, gates
             at = first * lane_count * n
             error = g_first + r * g_row + first * lane_count
             _gather_panel(g, error, g_row, count, columns, panel)
-            _add_outer(n_x, count, rows, 0, _ROW, columns, w, panel, sums, at)
+            _add_outer(n_x, count, rows, nothing, row, columns, w, panel, sums, at)
             at += n_x * columns
-            _add_outer(n_h, count, rows, after_x, _ROW, columns, w, panel, sums, at)
+            _add_outer(n_h, count, rows, after_x, row, columns, w, panel, sums, at)
             at += n_h * columns
-            _add_outer(1, count, panel, one, 0, columns, w, panel, sums, at)
+            _add_outer(single, count, panel, one, nothing, columns, w, panel, sums, at)
     for p in range(panels):
         first, end = panel_bounds(p, vectors, panels)
         columns = (end - first) * lane_count
         at = first * lane_count * n
         _scatter_panel(n_x, sums, at, columns, first, gates, units, dwx)
         _scatter_panel(n_h, sums, at + n_x * columns, columns, first, gates, units, dwh)
-        _scatter_panel(1, sums, at + (n - 1) * columns, columns, first, gates, units, db)
+        _scatter_panel(single, sums, at + (n - 1) * columns, columns, first, gates, units, db)

@@ -13,11 +13,16 @@ values that kernels exchange is interleaved, so one panel holds all that a cell 
 
 from __future__ import annotations
 
+import numpy as np
+
 from .compile import kernel
 from .moves import transpose
 from .vector import lanes, load, store
 
-__all__ = ["pack", "pack_transposed", "panel_bounds", "panel_count", "panel_vectors"]
+__all__ = ["FULL", "pack", "pack_transposed", "panel_bounds", "panel_count", "panel_vectors"]
+
+FULL = np.int64(4)
+"""Vectors of a full panel, and of all four gates of a cell."""
 
 
 def panel_vectors(gates: int) -> int:
@@ -35,7 +40,10 @@ def panel_count(vectors, width):
 def panel_bounds(p, vectors, panels):
     """First vector of panel ``p``, and of the next: the wider panels, by one vector, come last."""
     width, narrow = vectors // panels, panels - vectors % panels
-    return p * width + max(0, p - narrow), (p + 1) * width + max(0, p + 1 - narrow)
+    first, end = p * width, (p + 1) * width
+    if p >= narrow:
+        first, end = first + p - narrow, end + p - narrow + 1
+    return first, end
 
 
 @kernel
@@ -56,7 +64,7 @@ def pack(w, gates, width, out):
         for v in range(first, end):
             unit = v // gates * lane_count
             source = v % gates * units + unit
-            real = min(lane_count, units - unit)
+            real = lane_count if unit + lane_count <= units else units - unit
             at = first * lane_count * rows + (v - first) * lane_count
             for k in range(rows):
                 if real == lane_count:
@@ -79,7 +87,7 @@ def pack_transposed(w, gates, out):
     size = lanes(w)
     vectors = (columns + size - 1) // size
     groups = (units + size - 1) // size
-    panels = panel_count(vectors, 4)
+    panels = panel_count(vectors, FULL)
     for p in range(panels):
         first, end = panel_bounds(p, vectors, panels)
         panel = (end - first) * size
@@ -87,7 +95,7 @@ def pack_transposed(w, gates, out):
         for group in range(groups):
             for gate in range(gates):
                 source = gate * units + group * size
-                real = min(size, units - group * size)
+                real = size if (group + 1) * size <= units else units - group * size
                 for v in range(end - first):
                     n = (first + v) * size
                     if real == size and n + size <= columns:

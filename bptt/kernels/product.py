@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from .compile import kernel
-from .packing import panel_bounds, panel_count
+from .packing import FULL, panel_bounds, panel_count
 from .tile import tile, tile_height, tile_row
 from .vector import lanes
 
-__all__ = ["product"]
+__all__ = ["from_zero", "product"]
 
 
 @kernel
@@ -37,8 +39,11 @@ def product(m, k, a, a_first, a_row, b, width, d, d_first, d_row, c, c_first, c_
     m, k : rows of A, and its columns.
     a : in, any shape, its element (r, i) at flat index a_first + r·a_row + i.
     b : in, packed, in panels of ``width`` vectors.
-    d : in, rows of padded numbers at d_first + r·d_row; a row stride of 0 repeats one row.
-    c : out, likewise; all its c_row columns are written. May be D.
+    d : in, flat, rows of padded numbers at d_first + r·d_row; a row stride of 0 repeats one row.
+    c : out, (K, B, N), likewise; all its c_row columns are written. May share its memory with d.
+
+    Numba compiles a kernel once more for other dimensions of an array, and for an argument that is
+    a literal: all calls agree in these.
     """
     lane_count = lanes(c)
     vectors = c_row // lane_count
@@ -62,3 +67,15 @@ def product(m, k, a, a_first, a_row, b, width, d, d_first, d_row, c, c_first, c_
                 (c, c_first + r * c_row + column, c_row, 0),
             )
             r += height
+
+
+@kernel
+def from_zero(m, k, a, a_first, b, zero, c):
+    """C = A B for packed B, as `product`; C is all of ``c`` (m, N), and ``zero`` (N,) its start.
+
+    a : in, rows of k numbers, the first at flat index a_first.
+    """
+    nothing = np.int64(0)
+    columns = c.shape[1]
+    rows = c.reshape((1, c.shape[0], columns))
+    product(m, k, a, a_first, k, b, FULL, zero, nothing, nothing, rows, nothing, columns)

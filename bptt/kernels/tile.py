@@ -261,7 +261,7 @@ def tile_height(left):
     """
     if left == TILE_ROWS + 1:
         return TILE_ROWS - 1
-    return min(TILE_ROWS, left)
+    return TILE_ROWS if left > TILE_ROWS else left
 
 
 @kernel

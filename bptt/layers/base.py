@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from .lookup import Lookup
 from .weights import Scratch
 
-__all__ = ["Layer", "Span", "Tape", "check_size"]
+__all__ = ["Layer", "Room", "Span", "Tape", "check_size"]
 
 Arrays = Mapping[str, NDArray]
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
-from ..kernels.product import product
+from ..kernels.packing import FULL
+from ..kernels.product import from_zero, product
 from ..kernels.step import add_gate_products
 from ..kernels.target import empty, padded, zeros
 from ..kernels.tile import tile, tile_height
@@ -123,42 +124,51 @@ class _Arrays(NamedTuple):
 
 
 @kernel
+def _gates(z, h, wh, n, t, unit):
+    """Add h_{t-1} Wh to z_t, for the gates of a vector of units from ``unit`` on."""
+    count, width = h.shape[1], h.shape[2]
+    panel = 4 * lanes(h)
+    b = 0
+    while b < count:
+        height = tile_height(count - b)
+        row = t * count + b
+        here = (z, row * 4 * width + 4 * unit, 4 * width, 0)
+        tile(height, 4, n, (h, row * width, width, 1), (wh, 4 * unit * n, 0, panel), here, here)
+        b += height
+
+
+@kernel
+def _cells(z, h, c, t, unit):
+    """The cell's equations at step t, for a vector of units from ``unit`` on, while z is near."""
+    count, width = h.shape[1], h.shape[2]
+    size = lanes(h)
+    for row in range(t * count, (t + 1) * count):
+        at, before = row * 4 * width + 4 * unit, row * width + unit
+        after = before + count * width
+        i, f = sigmoid(load(z, at)), sigmoid(load(z, at + size))
+        g, o = tanh(load(z, at + 2 * size)), sigmoid(load(z, at + 3 * size))
+        cell = f * load(c, before) + i * g
+        store(c, after, cell)
+        store(h, after, o * tanh(cell))
+        store(z, at, i)
+        store(z, at + size, f)
+        store(z, at + 2 * size, g)
+        store(z, at + 3 * size, o)
+
+
+@kernel
 def _forward(z, h, c, wh, n, first, last):
     """Arrays as in `_Arrays`; wh packed (n, 4·Hp)."""
     count, width = h.shape[1], h.shape[2]
-    size = lanes(h)
-    panel = 4 * size
+    flat = z.reshape(z.size)
     for t in range(first, last):
-        row, state = t * count, (t + 1) * count * width
         if count == 1:
-            product(1, n, h, row * width, width, wh, 4, z, row * 4 * width, 4 * width,
-                    z, row * 4 * width, 4 * width)  # fmt: skip
-        for unit in range(0, width, size):
-            gate = row * 4 * width + 4 * unit
-            b = 0 if count > 1 else count
-            while b < count:
-                height = tile_height(count - b)
-                tile(
-                    height,
-                    4,
-                    n,
-                    (h, (row + b) * width, width, 1),
-                    (wh, 4 * unit * n, 0, panel),
-                    (z, gate + b * 4 * width, 4 * width, 0),
-                    (z, gate + b * 4 * width, 4 * width, 0),
-                )
-                b += height
-            for b in range(count):
-                at, to = gate + b * 4 * width, state + b * width + unit
-                i, f = sigmoid(load(z, at)), sigmoid(load(z, at + size))
-                g, o = tanh(load(z, at + 2 * size)), sigmoid(load(z, at + 3 * size))
-                cell = f * load(c, to - count * width) + i * g
-                store(c, to, cell)
-                store(h, to, o * tanh(cell))
-                store(z, at, i)
-                store(z, at + size, f)
-                store(z, at + 2 * size, g)
-                store(z, at + 3 * size, o)
+            product(h.shape[1], n, h, t * width, width, wh, FULL, flat, t * 4 * width, 4 * width,
+                    z, t * 4 * width, 4 * width)  # fmt: skip
+        for unit in range(0, width, lanes(h)):
+            if count > 1:
+                _gates(z, h, wh, n, t, unit)
+            _cells(z, h, c, t, unit)
 
 
 @kernel
@@ -170,18 +180,20 @@ def _step(x, wx, wh, b, before, after, start):
     for lane in range(len(x)):
         of_h = slice(start + lane * n, start + (lane + 1) * n)
         of_c = slice(of_h.start + len(x) * n, of_h.stop + len(x) * n)
-        for gate in range(4):
-            z[gate * width : gate * width + n] = b[gate * n : (gate + 1) * n]
+        for j in range(4 * n):
+            z[j // n * width + j % n] = b[j]
         add_gate_products(x[lane], wx, 4, z)
         add_gate_products(before[of_h], wh, 4, z)
-        c[:n] = before[of_c]
+        for j in range(n):
+            c[j] = before[of_c.start + j]
         for j in range(0, width, size):
             i, f = sigmoid(load(z, j)), sigmoid(load(z, width + j))
             g, o = tanh(load(z, 2 * width + j)), sigmoid(load(z, 3 * width + j))
             cell = f * load(c, j) + i * g
             store(c, j, cell)
             store(h, j, o * tanh(cell))
-        after[of_h], after[of_c] = h[:n], c[:n]
+        for j in range(n):
+            after[of_h.start + j], after[of_c.start + j] = h[j], c[j]
 
 
 @kernel
@@ -215,7 +227,6 @@ def _backward(arrays, wh_transposed, dy, steps):
     for t in range(steps.last - 1, steps.first - 1, -1):
         if t < steps.last - 1:
             after = (t + 1) * count * 4 * width
-            product(count, 4 * width, dz, after, 4 * width, wh_transposed, 4,
-                    arrays.zero, 0, 0, dh, 0, width)  # fmt: skip
+            from_zero(count, 4 * width, dz, after, wh_transposed, arrays.zero, dh)
         gather(dh, dy, t, steps, norms)
         _backward_cell(arrays, t)

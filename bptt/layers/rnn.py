@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ..kernels.activations import ACTIVATIONS, activate, slope
 from ..kernels.compile import kernel
 from ..kernels.delta import gather
-from ..kernels.product import product
+from ..kernels.packing import FULL
+from ..kernels.product import from_zero, product
 from ..kernels.step import add_gate_products
 from ..kernels.target import empty, padded, zeros
 from ..kernels.vector import lanes, load, store
@@ -104,10 +105,10 @@ class _Arrays(NamedTuple):
 def _forward(h, wh, n, activation, first, last):
     """h (K+1, B, Hp) as in `_Arrays`; wh packed (n, Hp)."""
     count, width = h.shape[1], h.shape[2]
-    size = lanes(h)
+    size, flat = lanes(h), h.reshape(h.size)
     for t in range(first, last):
         before, now = t * count * width, (t + 1) * count * width
-        product(count, n, h, before, width, wh, 4, h, now, width, h, now, width)
+        product(count, n, h, before, width, wh, FULL, flat, now, width, h, now, width)
         for j in range(now, now + count * width, size):
             store(h, j, activate(activation, load(h, j)))
 
@@ -120,12 +121,14 @@ def _step(x, wx, wh, b, before, after, start, activation):
     z = np.zeros(width, b.dtype)
     for lane in range(len(x)):
         here = slice(start + lane * n, start + (lane + 1) * n)
-        z[:n] = b
+        for j in range(n):
+            z[j] = b[j]
         add_gate_products(x[lane], wx, 1, z)
         add_gate_products(before[here], wh, 1, z)
         for j in range(0, width, size):
             store(z, j, activate(activation, load(z, j)))
-        after[here] = z[:n]
+        for j in range(n):
+            after[here.start + j] = z[j]
 
 
 @kernel
@@ -137,8 +140,7 @@ def _backward(arrays, wh_transposed, dy, activation, steps):
         at = t * count * width
         if t < steps.last - 1:
             after = at + count * width
-            product(count, width, dz, after, width, wh_transposed, 4,
-                    arrays.zero, 0, 0, dh, 0, width)  # fmt: skip
+            from_zero(count, width, dz, after, wh_transposed, arrays.zero, dh)
         gather(dh, dy, t, steps, norms)
         for j in range(0, count * width, lanes(dh)):
             y = load(h, at + count * width + j)
