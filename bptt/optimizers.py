@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import ClassVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from .clip import Clipping, check_bound
@@ -89,9 +90,8 @@ class SGD(Optimizer):
         rate: float,
         clipping: Clipping,
     ) -> None:
-        number = params.dtype.type
-        _sgd(params, grads, moments["velocity"], number(rate), number(self.momentum),
-             number(clipping.factor), number(clipping.limit))  # fmt: skip
+        numbers = _typed((rate, self.momentum, *clipping), params)
+        _sgd(params, grads, moments["velocity"], numbers)
 
 
 @dataclass(frozen=True)
@@ -132,13 +132,11 @@ class Adam(Optimizer):
         rate: float,
         clipping: Clipping,
     ) -> None:
-        number = params.dtype.type
         step = rate / (1.0 - self.beta1**n)
         spread = (1.0 - self.beta2**n) ** -0.5
-        _adam(params, grads, moments["m"], moments["v"], number(step), number(spread),
-              number(self.beta1), number(1 - self.beta1), number(self.beta2),
-              number(1 - self.beta2), number(self.eps),
-              number(clipping.factor), number(clipping.limit))  # fmt: skip
+        decays = (self.beta1, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2)
+        numbers = _typed((step, spread, *decays, self.eps, *clipping), params)
+        _adam(params, grads, moments["m"], moments["v"], numbers)
 
 
 OPTIMIZERS = {optimizer.__name__: optimizer for optimizer in (SGD, Adam)}
@@ -150,9 +148,15 @@ def _check_fraction(name: str, value: float) -> None:
         raise ValueError(f"{name} must be in [0, 1), got {value!r}")
 
 
+def _typed(numbers: tuple[float, ...], params: NDArray) -> tuple[np.floating, ...]:
+    """In the dtype of the parameters, so that kernels do not compute in a wider one."""
+    return tuple(params.dtype.type(number) for number in numbers)
+
+
 @kernel
-def _sgd(params, grads, velocity, rate, momentum, factor, limit):
+def _sgd(params, grads, velocity, numbers):
     """params, velocity (N,) in and out; grads (N,) in; numbers of the same dtype."""
+    rate, momentum, factor, limit = numbers
     for i in range(params.size):
         g = min(max(grads[i] * factor, -limit), limit)
         velocity[i] = momentum * velocity[i] + g
@@ -160,8 +164,9 @@ def _sgd(params, grads, velocity, rate, momentum, factor, limit):
 
 
 @kernel
-def _adam(params, grads, m, v, step, spread, beta1, rest1, beta2, rest2, eps, factor, limit):
-    """params, m, v (N,) in and out; grads (N,) in; numbers of the same dtype, rest = 1 - beta."""
+def _adam(params, grads, m, v, numbers):
+    """params, m, v (N,) in and out; grads (N,) in; numbers of the same dtype."""
+    step, spread, beta1, rest1, beta2, rest2, eps, factor, limit = numbers
     for i in range(params.size):
         g = min(max(grads[i] * factor, -limit), limit)
         m[i] = beta1 * m[i] + rest1 * g

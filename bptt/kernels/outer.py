@@ -106,49 +106,50 @@ def _scatter_panel(n, sums, at, columns, first, gates, units, out):
 
 
 @kernel
-def accumulate(m, x, x_first, x_row, h, h_first, h_row, g, g_first, g_row, gates, width,
-               panel, rows, sums, dwx, dwh, db):  # fmt: skip
+def accumulate(m, x, h, g, gates, width, scratch, out):
     """The gradient of weights and bias: [x h 1].T @ g, over all rows (steps and lanes).
 
     m : rows.
-    x, h : in, element (r, i) at flat index x_first + r·x_row + i.
-    g : in, error at the gates, interleaved, (r, j) at g_first + r·g_row + j.
+    x, h : in, `Rows` of arrays (K, B, I or wider) and (K, B, H or wider).
+    g : in, `Rows` of the error at the gates (K, B, G·Np), interleaved.
     gates, width : G, and the vectors of a full panel.
-    panel, rows, sums : scratch, of `scratch_sizes`.
-    dwx, dwh, db : out, (I, G·N), (H, G·N) and (1, G·N); H may be 0.
+    scratch : panel, rows and sums, of `scratch_sizes`.
+    out : out, dWx (I, G·N), dWh (H, G·N) and db (1, G·N); H may be 0.
     """
     # Numba compiles a kernel once more for every argument that is a literal; these are not.
-    nothing, single, row = np.int64(0), np.int64(1), np.int64(_ROW)
-    lane_count = lanes(g)
+    nothing, single, place = np.int64(0), np.int64(1), np.int64(_ROW)
+    panel, rows, sums = scratch
+    dwx, dwh, db = out
+    size = lanes(sums)
     n_x, n_h, units = dwx.shape[0], dwh.shape[0], db.shape[1] // gates
     n = n_x + n_h + 1
-    vectors = g_row // lane_count
+    vectors = g.row // size
     one = panel.size - 1
     panel[one] = 1
-    for i in range(0, n * g_row, lane_count):
-        store(sums, i, splat(g, 0.0))
+    for i in range(0, n * g.row, size):
+        store(sums, i, splat(sums, 0.0))
     panels = panel_count(vectors, width)
     for r in range(0, m, _BLOCK):
         count = _BLOCK if m - r > _BLOCK else m - r
-        after_x = tile_count(n_x) * row * count
-        _gather_rows(x, x_first + r * x_row, x_row, count, n_x, nothing, rows)
-        _gather_rows(h, h_first + r * h_row, h_row, count, n_h, after_x, rows)
+        after_x = tile_count(n_x) * place * count
+        _gather_rows(x.array, x.first + r * x.row, x.row, count, n_x, nothing, rows)
+        _gather_rows(h.array, h.first + r * h.row, h.row, count, n_h, after_x, rows)
         for p in range(panels):
             first, end = panel_bounds(p, vectors, panels)
             w = end - first
-            columns = w * lane_count
-            at = first * lane_count * n
-            error = g_first + r * g_row + first * lane_count
-            _gather_panel(g, error, g_row, count, columns, panel)
-            _add_outer(n_x, count, rows, nothing, row, columns, w, panel, sums, at)
+            columns = w * size
+            at = first * size * n
+            error = g.first + r * g.row + first * size
+            _gather_panel(g.array, error, g.row, count, columns, panel)
+            _add_outer(n_x, count, rows, nothing, place, columns, w, panel, sums, at)
             at += n_x * columns
-            _add_outer(n_h, count, rows, after_x, row, columns, w, panel, sums, at)
+            _add_outer(n_h, count, rows, after_x, place, columns, w, panel, sums, at)
             at += n_h * columns
             _add_outer(single, count, panel, one, nothing, columns, w, panel, sums, at)
     for p in range(panels):
         first, end = panel_bounds(p, vectors, panels)
-        columns = (end - first) * lane_count
-        at = first * lane_count * n
+        columns = (end - first) * size
+        at = first * size * n
         _scatter_panel(n_x, sums, at, columns, first, gates, units, dwx)
         _scatter_panel(n_h, sums, at + n_x * columns, columns, first, gates, units, dwh)
         _scatter_panel(single, sums, at + (n - 1) * columns, columns, first, gates, units, db)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..kernels.outer import accumulate, scratch_sizes
-from ..kernels.packing import pack, pack_transposed, panel_vectors
-from ..kernels.product import product
+from ..kernels.packing import FULL, pack, pack_transposed, panel_vectors
+from ..kernels.product import Rows, product
 from ..kernels.target import empty, padded, zeros
 from .lookup import Lookup
 
@@ -49,7 +49,8 @@ class PackedWeights:
         self.panels = empty((n_in * columns,), dtype)
         self.bias = zeros((columns,), dtype)
         self.transposed = empty((columns * padded(n_in, dtype),), dtype)
-        self._no_bias = zeros((padded(n_in, dtype),), dtype)
+        self._bias = Rows(self.bias, 0, 0)
+        self._no_bias = Rows(zeros((padded(n_in, dtype),), dtype), 0, 0)
 
     def pack(self, w: NDArray, b: NDArray | None = None) -> None:
         """Pack for going forward."""
@@ -68,21 +69,29 @@ class PackedWeights:
             self.forward(x.table, 0, len(rows), rows)
             x.spread(rows, first, last, y)
             return
-        lanes, columns = y.shape[1:]
-        row = x.shape[2]
-        at = first * lanes
-        rows = (last - first) * lanes
-        product(rows, self.n_in, x, at * row, row, self.panels, self.width,
-                self.bias, 0, 0, y, at * columns, columns)  # fmt: skip
+        lanes = y.shape[1]
+        product(
+            (last - first) * lanes,
+            self.n_in,
+            _steps(x, first),
+            self.panels,
+            self.width,
+            self._bias,
+            _steps(y, first),
+        )
 
     def back(self, g: NDArray, first: int, last: int, dx: NDArray) -> None:
         """Steps ``first`` to ``last`` of dx (K, B, padded n_in) = g @ W.T, for g (K, B, G·Np)."""
-        lanes, columns = dx.shape[1:]
-        row = g.shape[2]
-        at = first * lanes
-        rows = (last - first) * lanes
-        product(rows, row, g, at * row, row, self.transposed, 4,
-                self._no_bias, 0, 0, dx, at * columns, columns)  # fmt: skip
+        lanes, columns = g.shape[1:]
+        product(
+            (last - first) * lanes,
+            columns,
+            _steps(g, first),
+            self.transposed,
+            FULL,
+            self._no_bias,
+            _steps(dx, first),
+        )
 
     def gradients(
         self,
@@ -128,10 +137,20 @@ class PackedWeights:
         out: tuple[NDArray, NDArray, NDArray],
     ) -> None:
         """``out`` = [x h 1].T @ g."""
-        lanes = g.shape[1]
-        at = first * lanes
-        rows = (last - first) * lanes
-        strides = (x.shape[2], h.shape[2], g.shape[2])
-        (x_row, h_row, g_row), (dwx, dwh, db) = strides, out
-        accumulate(rows, x, at * x_row, x_row, h, at * h_row, h_row, g, at * g_row, g_row,
-                   self.gates, self.width, *scratch, dwx, dwh, db[np.newaxis])  # fmt: skip
+        dwx, dwh, db = out
+        accumulate(
+            (last - first) * g.shape[1],
+            _steps(x, first),
+            _steps(h, first),
+            _steps(g, first),
+            self.gates,
+            self.width,
+            scratch,
+            (dwx, dwh, db[np.newaxis]),
+        )
+
+
+def _steps(array: NDArray, first: int) -> Rows:
+    """The rows of ``array`` (K, B, N) from step ``first`` on."""
+    lanes, columns = array.shape[1:]
+    return Rows(array, first * lanes * columns, columns)
