@@ -106,41 +106,42 @@ def _scatter_panel(n, sums, at, columns, first, gates, units, out):
 
 
 @kernel
-def accumulate(m, x, h, g, gates, width, scratch, out):
+def accumulate(m, rows_x, rows_h, rows_g, gates, width, scratch, out):
     """The gradient of weights and bias: [x h 1].T @ g, over all rows (steps and lanes).
 
     m : rows.
-    x, h : in, `Rows` of arrays (K, B, I or wider) and (K, B, H or wider).
-    g : in, `Rows` of the error at the gates (K, B, G·Np), interleaved.
+    rows_x, rows_h : in, of arrays (K, B, I or wider) and (K, B, H or wider), as in `product`.
+    rows_g : in, of the error at the gates (K, B, G·Np), interleaved.
     gates, width : G, and the vectors of a full panel.
     scratch : panel, rows and sums, of `scratch_sizes`.
     out : out, dWx (I, G·N), dWh (H, G·N) and db (1, G·N); H may be 0.
     """
     # Numba compiles a kernel once more for every argument that is a literal; these are not.
     nothing, single, place = np.int64(0), np.int64(1), np.int64(_ROW)
+    (x, x_first, x_row), (h, h_first, h_row), (g, g_first, g_row) = rows_x, rows_h, rows_g
     panel, rows, sums = scratch
     dwx, dwh, db = out
     size = lanes(sums)
     n_x, n_h, units = dwx.shape[0], dwh.shape[0], db.shape[1] // gates
     n = n_x + n_h + 1
-    vectors = g.row // size
+    vectors = g_row // size
     one = panel.size - 1
     panel[one] = 1
-    for i in range(0, n * g.row, size):
+    for i in range(0, n * g_row, size):
         store(sums, i, splat(sums, 0.0))
     panels = panel_count(vectors, width)
     for r in range(0, m, _BLOCK):
         count = _BLOCK if m - r > _BLOCK else m - r
         after_x = tile_count(n_x) * place * count
-        _gather_rows(x.array, x.first + r * x.row, x.row, count, n_x, nothing, rows)
-        _gather_rows(h.array, h.first + r * h.row, h.row, count, n_h, after_x, rows)
+        _gather_rows(x, x_first + r * x_row, x_row, count, n_x, nothing, rows)
+        _gather_rows(h, h_first + r * h_row, h_row, count, n_h, after_x, rows)
         for p in range(panels):
             first, end = panel_bounds(p, vectors, panels)
             w = end - first
             columns = w * size
             at = first * size * n
-            error = g.first + r * g.row + first * size
-            _gather_panel(g.array, error, g.row, count, columns, panel)
+            error = g_first + r * g_row + first * size
+            _gather_panel(g, error, g_row, count, columns, panel)
             _add_outer(n_x, count, rows, nothing, place, columns, w, panel, sums, at)
             at += n_x * columns
             _add_outer(n_h, count, rows, after_x, place, columns, w, panel, sums, at)

@@ -15,7 +15,7 @@ from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
 from ..kernels.packing import FULL
-from ..kernels.product import Rows, from_zero, product
+from ..kernels.product import from_zero, product
 from ..kernels.step import add_gate_products
 from ..kernels.target import empty, padded, zeros
 from ..kernels.tile import tile, tile_height
@@ -163,8 +163,8 @@ def _forward(z, h, c, wh, n, first, last):
     flat = z.reshape(z.size)
     for t in range(first, last):
         if count == 1:
-            before, at = Rows(h, t * width, width), t * 4 * width
-            start, out = Rows(flat, at, 4 * width), Rows(z, at, 4 * width)
+            before, at = (h, t * width, width), t * 4 * width
+            start, out = (flat, at, 4 * width), (z, at, 4 * width)
             product(h.shape[1], n, before, wh, FULL, start, out)
         for unit in range(0, width, lanes(h)):
             if count > 1:
@@ -228,7 +228,7 @@ def _backward(arrays, wh_transposed, dy, steps):
     for t in range(steps.last - 1, steps.first - 1, -1):
         if t < steps.last - 1:
             after = (t + 1) * count * 4 * width
-            z_after = Rows(dz, after, 4 * width)
+            z_after = (dz, after, 4 * width)
             from_zero(count, 4 * width, z_after, wh_transposed, arrays.zero, dh)
         gather(dh, dy, t, steps, norms)
         _backward_cell(arrays, t)

@@ -13,7 +13,7 @@ from ..kernels.activations import ACTIVATIONS, activate, slope
 from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.packing import FULL
-from ..kernels.product import Rows, from_zero, product
+from ..kernels.product import from_zero, product
 from ..kernels.step import add_gate_products
 from ..kernels.target import empty, padded, zeros
 from ..kernels.vector import lanes, load, store
@@ -108,8 +108,8 @@ def _forward(h, wh, n, activation, first, last):
     size, flat = lanes(h), h.reshape(h.size)
     for t in range(first, last):
         before, now = t * count * width, (t + 1) * count * width
-        start, out = Rows(flat, now, width), Rows(h, now, width)
-        product(count, n, Rows(h, before, width), wh, FULL, start, out)
+        start, out = (flat, now, width), (h, now, width)
+        product(count, n, (h, before, width), wh, FULL, start, out)
         for j in range(now, now + count * width, size):
             store(h, j, activate(activation, load(h, j)))
 
@@ -141,7 +141,7 @@ def _backward(arrays, wh_transposed, dy, activation, steps):
         at = t * count * width
         if t < steps.last - 1:
             after = at + count * width
-            from_zero(count, width, Rows(dz, after, width), wh_transposed, arrays.zero, dh)
+            from_zero(count, width, (dz, after, width), wh_transposed, arrays.zero, dh)
         gather(dh, dy, t, steps, norms)
         for j in range(0, count * width, lanes(dh)):
             y = load(h, at + count * width + j)

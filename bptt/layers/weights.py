@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..kernels.outer import accumulate, scratch_sizes
 from ..kernels.packing import FULL, pack, pack_transposed, panel_vectors
-from ..kernels.product import Rows, product
+from ..kernels.product import product
 from ..kernels.target import empty, padded, zeros
 from .lookup import Lookup
 
@@ -49,8 +49,8 @@ class PackedWeights:
         self.panels = empty((n_in * columns,), dtype)
         self.bias = zeros((columns,), dtype)
         self.transposed = empty((columns * padded(n_in, dtype),), dtype)
-        self._bias = Rows(self.bias, 0, 0)
-        self._no_bias = Rows(zeros((padded(n_in, dtype),), dtype), 0, 0)
+        self._bias = (self.bias, 0, 0)
+        self._no_bias = (zeros((padded(n_in, dtype),), dtype), 0, 0)
 
     def pack(self, w: NDArray, b: NDArray | None = None) -> None:
         """Pack for going forward."""
@@ -145,12 +145,15 @@ class PackedWeights:
             _steps(g, first),
             self.gates,
             self.width,
-            scratch,
+            tuple(scratch),
             (dwx, dwh, db[np.newaxis]),
         )
 
 
-def _steps(array: NDArray, first: int) -> Rows:
-    """The rows of ``array`` (K, B, N) from step ``first`` on."""
+def _steps(array: NDArray, first: int) -> tuple[NDArray, int, int]:
+    """The rows of ``array`` (K, B, N) from step ``first`` on, as kernels take them.
+
+    A plain tuple: for a named one Numba looks up its type in Python, at every call.
+    """
     lanes, columns = array.shape[1:]
-    return Rows(array, first * lanes * columns, columns)
+    return array, first * lanes * columns, columns
