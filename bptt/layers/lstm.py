@@ -100,7 +100,7 @@ class LSTM(Recurrent):
         _forward(arrays.z, arrays.h, arrays.c, wh, self.n, first, last)
 
     def _run_back(self, arrays: _Arrays, wh_transposed: NDArray, dy: NDArray, steps: Span) -> None:
-        _backward(arrays, wh_transposed, dy, steps)
+        _backward(tuple(arrays), wh_transposed, dy, tuple(steps))
 
 
 class _Arrays(NamedTuple):
@@ -221,8 +221,12 @@ def _backward_cell(arrays, t):
 
 
 @kernel
-def _backward(arrays, wh_transposed, dy, steps):
-    """δ down from step ``steps.last`` - 1; wh_transposed packed (4·Hp, H), dy (K, B, Hp) in."""
+def _backward(values, wh_transposed, dy, span):
+    """δ down from step ``steps.last`` - 1; wh_transposed packed (4·Hp, H), dy (K, B, Hp) in.
+
+    values, span : `_Arrays` and a `Span` as plain tuples.
+    """
+    arrays, steps = _Arrays(*values), Span(*span)
     dz, dh, norms = arrays.dz, arrays.dh, arrays.norms
     count, width = dh.shape
     for t in range(steps.last - 1, steps.first - 1, -1):

@@ -82,7 +82,8 @@ class RNN(Recurrent):
         _forward(arrays.h, wh, self.n, ACTIVATIONS[self.activation], first, last)
 
     def _run_back(self, arrays: _Arrays, wh_transposed: NDArray, dy: NDArray, steps: Span) -> None:
-        _backward(arrays, wh_transposed, dy, ACTIVATIONS[self.activation], steps)
+        number = ACTIVATIONS[self.activation]
+        _backward(tuple(arrays), wh_transposed, dy, number, tuple(steps))
 
 
 class _Arrays(NamedTuple):
@@ -133,8 +134,12 @@ def _step(x, wx, wh, b, before, after, start, activation):
 
 
 @kernel
-def _backward(arrays, wh_transposed, dy, activation, steps):
-    """δ down from step ``steps.last`` - 1; wh_transposed packed (Hp, H), dy (K, B, Hp) in."""
+def _backward(values, wh_transposed, dy, activation, span):
+    """δ down from step ``steps.last`` - 1; wh_transposed packed (Hp, H), dy (K, B, Hp) in.
+
+    values, span : `_Arrays` and a `Span` as plain tuples.
+    """
+    arrays, steps = _Arrays(*values), Span(*span)
     h, dz, dh, norms = arrays.h, arrays.dz, arrays.dh, arrays.norms
     count, width = dh.shape
     for t in range(steps.last - 1, steps.first - 1, -1):
