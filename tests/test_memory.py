@@ -37,7 +37,7 @@ def test_training_on_a_stream_a_hundred_times_longer(k1_k2):
 
     streams = a_stream(SHORT), a_stream(100 * SHORT)
     trainer = a_trainer("float32", truncation=TBPTT(*k1_k2), workers=2)
-    run(streams[0])
+    run(streams[1])
     short, long = (peak(lambda stream=stream: run(stream)) for stream in streams)
     assert long < short + SLACK
 
