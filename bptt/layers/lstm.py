@@ -165,6 +165,7 @@ def _forward(z, h, c, wh, n, first, last):
         if count == 1:
             before, at = (h, t * width, width), t * 4 * width
             start, out = (flat, at, 4 * width), (z, at, 4 * width)
+            # To Numba `count` is a literal in here, for which it would compile `product` once more.
             product(h.shape[1], n, before, wh, FULL, start, out)
         for unit in range(0, width, lanes(h)):
             if count > 1:
