@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 import bptt
 from bptt.pool import cpu_count
+from bptt.task import Reach
 from bptt.workers import Batch, Workers, best_workers
 
 from .cases import Case
@@ -89,12 +90,14 @@ class BpttLayer:
         self._loss = _GivenError(problem.dy)
         self._batch = Batch(problem.x, targets, np.ones((steps, lanes), np.bool_), steps * lanes)
         self.workers = best_workers(model, lanes, steps)
-        self._team = Workers(model, lanes, capacity=steps, count=self.workers)
+        self._team = Workers(model, lanes, self.workers, steps)
+        self._team.reserve(steps)
+        self._reach = Reach(steps, want_dx=True)
 
     def run(self) -> None:
         """One window: y, and the gradients of x and the parameters."""
         self._team.begin()
-        self._team.forward_and_back(self._batch, self._loss, self._case.steps, want_dx=True)
+        self._team.forward_and_back(self._batch, self._loss, self._reach)
 
     def results(self) -> dict[str, Any]:
         """y (T, B, H), dx (T, B, I) and the gradients of the parameters."""

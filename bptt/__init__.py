@@ -16,16 +16,18 @@ from .model import Model
 from .optimizers import SGD, Adam, Optimizer
 from .schedules import Exponential, Schedule
 from .trainer import Step, Trainer
-from .truncation import TBPTT
+from .truncation import ARTBP, TBPTT, AdaptiveTBPTT, FullBPTT, RandomTBPTT, Truncation
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ARTBP",
     "LSTM",
     "RNN",
     "SGD",
     "TBPTT",
     "Adam",
+    "AdaptiveTBPTT",
     "Block",
     "Clip",
     "ClipNorm",
@@ -35,6 +37,7 @@ __all__ = [
     "Embedding",
     "Exponential",
     "FileFormatError",
+    "FullBPTT",
     "Gradients",
     "History",
     "Layer",
@@ -43,12 +46,14 @@ __all__ = [
     "Model",
     "NonFiniteError",
     "Optimizer",
+    "RandomTBPTT",
     "Schedule",
     "ShapeError",
     "SquaredError",
     "Step",
     "Stream",
     "Trainer",
+    "Truncation",
     "Vocabulary",
     "gradients",
     "plot",

@@ -18,7 +18,7 @@ from .model import Model
 from .optimizers import OPTIMIZERS
 from .passes import Pass
 from .schedules import SCHEDULES
-from .tapes import read_tapes, write_tapes
+from .tapes import read_tapes
 from .truncation import TRUNCATIONS
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ __all__ = ["load", "save"]
 
 _KNOWN = LOSSES | OPTIMIZERS | SCHEDULES | TRUNCATIONS | CLIPS
 _POLICIES = ("loss", "optimizer", "truncation", "clip")
-_COUNTERS = ("workers", "n", "epoch", "seconds")
+_COUNTERS = ("workers", "n", "epoch", "seconds", "memo")
 
 
 def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
@@ -83,8 +83,11 @@ def _restored(
     trainer.history = History.from_arrays(_under("history.", arrays), trainer.history.clip_norm)
     if config["pass"] is not None:
         trainer.under_way = Pass(**config["pass"])
-        trainer.team = trainer.team_for(trainer.under_way.signature["batch"])
-        write_tapes(trainer.team.windows, trainer.team.bounds, _under("tape.", arrays))
+        here = trainer.under_way
+        lanes = here.signature["batch"]
+        steps = -(-here.signature["pairs"] // lanes)
+        trainer.team = trainer.team_for(lanes, steps, here.position)
+        trainer.team.resume(_under("tape.", arrays))
     return trainer
 
 

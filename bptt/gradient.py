@@ -11,7 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from .block import Block
 from .clip import check_bound
 from .losses import Loss
+from .memory import Memory, check_memory
 from .model import Model
+from .task import Reach
 from .workers import Batch, Workers, check_workers
 
 __all__ = ["Gradients", "gradients", "value_and_grad"]
@@ -45,6 +47,7 @@ def value_and_grad(
     *,
     mask: NDArray | None = None,
     clip_delta: float | None = None,
+    memory: Memory = None,
     workers: int = 1,
 ) -> tuple[float, Block, Block]:
     """The loss over ``x``, its gradient through all T steps, and the state after them.
@@ -56,6 +59,8 @@ def value_and_grad(
     state : to start from, a constant; zeros if None.
     mask : (n, B) bool, False where a target does not count.
     clip_delta : largest norm of δ_t of a lane, as in `TBPTT`.
+    memory : "sqrt", or a budget in MB, to run steps again instead of storing what they left, as in
+        `TBPTT`; None to store all.
     workers : threads to use.
 
     Returns
@@ -69,9 +74,8 @@ def value_and_grad(
     DataError : if an id or a float cannot be used.
     ShapeError : if a shape or a dtype does not fit.
     """
-    found = gradients(
-        model, loss, x, targets, state, mask=mask, clip_delta=clip_delta, workers=workers
-    )
+    found = gradients(model, loss, x, targets, state, mask=mask, clip_delta=clip_delta,
+                      memory=memory, workers=workers)  # fmt: skip
     return found.loss, found.params, found.final_state
 
 
@@ -84,6 +88,7 @@ def gradients(
     *,
     mask: NDArray | None = None,
     clip_delta: float | None = None,
+    memory: Memory = None,
     workers: int = 1,
 ) -> Gradients:
     """All that `value_and_grad` gives, and the gradients of ``x`` and of ``state``.
@@ -97,12 +102,16 @@ def gradients(
     state = model.check_state(state, lanes)
     if clip_delta is not None:
         check_bound("clip_delta", clip_delta)
+    check_memory(memory)
     check_workers(workers)
     batch = Batch.of(model, loss, x, targets, mask)
-    team = Workers(model, lanes, steps, workers)
+    team = Workers(model, lanes, workers, steps, memory)
+    team.reserve(steps)
     team.begin(state)
     bound = math.inf if clip_delta is None else clip_delta
-    total = team.forward_and_back(batch, loss, steps, clip_delta=bound, want_dx=True)
+    total = team.forward_and_back(
+        batch, loss, Reach(steps, clip_delta=bound, want_dx=not model.reads_ids)
+    )
     return Gradients(
         loss=total / max(1, batch.count),
         params=team.gradient,

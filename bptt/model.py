@@ -16,7 +16,8 @@ from .config import build, describe
 from .errors import DataError, FileFormatError, ShapeError
 from .kernels.checks import all_finite
 from .layers import LAYERS, Layer
-from .window import ModelWeights, Window, parts
+from .packed import ModelWeights, parts
+from .window import Window, worthwhile_ids
 
 __all__ = ["Model"]
 
@@ -146,7 +147,9 @@ class Model:
     def _run_window(self, x: NDArray, state: Mapping[str, NDArray]) -> tuple[NDArray, Block]:
         """A window at a time, from packed weights."""
         steps, lanes = x.shape[:2]
-        window = Window(self.layers, lanes, min(steps, _STEPS), self.dtype, backward=False)
+        rows = min(steps, _STEPS)
+        window = Window(self.layers, lanes, rows, self.dtype, backward=False,
+                        lookup_ids=worthwhile_ids(rows, lanes))  # fmt: skip
         weights = ModelWeights(self.layers, self.params)
         for work in weights.packing(back=False):
             work()

@@ -12,33 +12,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .kernels.target import lanes_of
-from .layers.lookup import Lookup
-from .window import Window
+from .recompute import AnyWindow
 
 __all__ = ["read_tapes", "write_tapes"]
 
 
-def read_tapes(windows: Sequence[Window], keep: int) -> dict[str, NDArray]:
+def read_tapes(windows: Sequence[AnyWindow], keep: int) -> dict[str, NDArray]:
     """The newest ``keep`` rows of the tapes, and the state after the newest step.
 
     Returns
     -------
     ``"x"`` -> (keep, B, ...); ``"1.h"`` -> (keep + 1, B, H); ``"1.z"`` -> (keep, B, G·H).
     """
-    shards = [_views(window) for window in windows]
+    shards = [window.views(keep) for window in windows]
     found = {}
-    for name in shards[0]:
-        parts = []
-        for window, views in zip(windows, shards, strict=True):
-            view, gates, units, extra = views[name]
-            rows = view[max(window.start, window.stop - keep) : window.stop + extra]
-            parts.append(rows if units is None else _natural(rows, gates, units))
+    for name, (_, gates, _) in shards[0].items():
+        units = _units(windows[0], name)
+        rows = [views[name].rows for views in shards]
+        parts = rows if not gates else [_natural(part, gates, units) for part in rows]
         found[name] = np.concatenate(parts, axis=1)
     return found
 
 
 def write_tapes(
-    windows: Sequence[Window], bounds: Sequence[int], arrays: Mapping[str, NDArray]
+    windows: Sequence[AnyWindow], bounds: Sequence[int], arrays: Mapping[str, NDArray]
 ) -> None:
     """Put what `read_tapes` gave back, for workers whose lanes begin at ``bounds``.
 
@@ -46,28 +43,20 @@ def write_tapes(
     ------
     KeyError, ValueError : if an array is missing or does not fit.
     """
+    steps = len(arrays["x"])
     for window, lane in zip(windows, bounds, strict=False):
-        window.start, window.stop = 0, len(arrays["x"])
-        for name, (view, gates, units, extra) in _views(window).items():
+        window.resume(steps)
+        for name, (to, gates, _) in window.views(steps).items():
             if arrays[name].shape[1] != bounds[-1]:
                 raise ValueError(f"{name} has {arrays[name].shape[1]} lanes, not {bounds[-1]}")
             rows = arrays[name][:, lane : lane + window.lanes]
-            to = view[: window.stop + extra]
-            to[...] = rows if units is None else _interleaved(rows, gates, units, to.shape[2])
+            units = _units(window, name)
+            to[...] = _interleaved(rows, gates, units, to.shape[2]) if gates else rows
 
 
-def _views(window: Window) -> dict[str, tuple[NDArray, int, int | None, int]]:
-    """Name -> array, its gates and units (None where it is not padded), and rows beyond steps."""
-    views: dict[str, tuple[NDArray, int, int | None, int]] = {"x": (window.x, 1, None, 0)}
-    for i, (layer, tape) in enumerate(zip(window.layers, window.tapes, strict=True)):
-        units = layer.sizes[1]
-        for name, rows in tape.states.items():
-            views[f"{i}.{name}"] = (rows, 1, units, 1)
-        for name, (rows, gates) in tape.gates.items():
-            views[f"{i}.{name}"] = (rows, gates, units, 0)
-        if not tape.states and not isinstance(tape.y, Lookup):
-            views[f"{i}.y"] = (tape.y, 1, units, 0)
-    return views
+def _units(window: AnyWindow, name: str) -> int:
+    """Features of what ``name``, such as "1.h", names."""
+    return 0 if name == "x" else window.layers[int(name.split(".")[0])].sizes[1]
 
 
 def _natural(rows: NDArray, gates: int, units: int) -> NDArray:

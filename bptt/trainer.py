@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,9 @@ from .losses import Loss
 from .model import Model
 from .optimizers import Optimizer
 from .passes import Pass, check_fit
-from .truncation import TBPTT
+from .probe import last_loss_errors
+from .task import Reach
+from .truncation import Memo, Plan, Truncation
 from .workers import Batch, Workers, best_workers, check_workers
 
 __all__ = ["Step", "Trainer"]
@@ -42,6 +45,7 @@ class Step:
     targets : how many there were.
     grad_norm : norm of the gradient, before clipping.
     grads : Block, the gradient before clipping; the next update overwrites it.
+    k1, k2 : its new steps, and how many steps its error flowed back.
     flow : ``"1.h"`` -> (k2,) norms of δ_t over all lanes, the newest last; nan for steps before
         the first of the pass.
     """
@@ -51,6 +55,8 @@ class Step:
     targets: int
     grad_norm: float
     grads: Block
+    k1: int
+    k2: int
     flow: dict[str, NDArray]
 
 
@@ -73,6 +79,7 @@ class Trainer:
     seconds : spent in updates and evaluations.
     history : of all calls of `fit`.
     moments : what the optimizer carries from update to update.
+    memo : what the truncation does.
     under_way : how far the newest pass has come; None before the first.
     team : the workers, with their tapes; None before the first pass.
 
@@ -88,11 +95,11 @@ class Trainer:
         *,
         loss: Loss,
         optimizer: Optimizer,
-        truncation: TBPTT,
+        truncation: Truncation,
         clip: Clip | None = None,
         workers: int | None = None,
     ) -> None:
-        kinds = {"model": Model, "loss": Loss, "optimizer": Optimizer, "truncation": TBPTT}
+        kinds = {"model": Model, "loss": Loss, "optimizer": Optimizer, "truncation": Truncation}
         given = {"model": model, "loss": loss, "optimizer": optimizer, "truncation": truncation}
         for name, kind in kinds.items():
             if not isinstance(given[name], kind):
@@ -107,6 +114,7 @@ class Trainer:
         self.seconds = 0.0
         self.history = History(clip.norm if isinstance(clip, ClipNorm) else None)
         self.moments = {name: np.zeros_like(model.params.flat) for name in optimizer.moments}
+        self.memo: Memo = {}
         self.under_way: Pass | None = None
         self.team: Workers | None = None
         self._evaluators: Workers | None = None
@@ -127,15 +135,18 @@ class Trainer:
         """
         check_fit(stream, self.model, self.loss)
         here = self.under_way
-        if here is None or here.finished or here.signature != stream.signature():
+        if not self._goes_on(stream):
             here = self.under_way = Pass(stream.signature())
-            self.team = self.team_for(stream.batch)
+            self.team = self.team_for(stream.batch, stream.steps)
             self.team.begin()
         while here is self.under_way and not here.finished:
+            self.memo = self.truncation.adapt(self.memo, self.n, partial(self._probe, stream))
+            plan = self._plan(stream, here.position)
             reader = stream.reader(here.position)
-            chunk = reader.take(self.truncation.k1)
-            keep = self.truncation.reach_before(stream.steps - reader.position)
-            step = self._update(chunk, keep)
+            chunk = reader.take(plan.k1)
+            after = self._plan(stream, reader.position, ahead=1)
+            keep = after.k2 - after.k1 if after else 0
+            step = self._update(chunk, plan, keep)
             here.position, here.keep = reader.position, keep
             here.finished = reader.position == stream.steps
             here.loss += step.loss * step.targets if step.targets else 0.0
@@ -143,28 +154,58 @@ class Trainer:
             self.epoch += here.finished
             yield step
 
+    def _goes_on(self, stream: Stream) -> bool:
+        """Whether a pass over ``stream`` is under way."""
+        here = self.under_way
+        return here is not None and not here.finished and here.signature == stream.signature()
+
     def restart(self) -> None:
         """Forget a pass that is under way: the next one begins at the beginning."""
         self.under_way = None
 
-    def team_for(self, lanes: int) -> Workers:
-        """The workers for a stream of ``lanes`` lanes."""
-        if self.team is not None and self.team.lanes == lanes:
-            return self.team
-        k1, k2 = self.truncation.k1, self.truncation.k2
-        count = self.workers or best_workers(self.model, lanes, k2)
-        capacity = k2 if k1 == k2 else 2 * k2
-        return Workers(self.model, lanes, capacity, count)
+    def team_for(self, lanes: int, steps: int, position: int = 0) -> Workers:
+        """The workers for a stream of ``lanes`` lanes and ``steps`` steps, with room for the update
+        at ``position``."""
+        team = self.team
+        if team is None or team.lanes != lanes:
+            usual = self.truncation.usual(steps)
+            count = self.workers or best_workers(self.model, lanes, usual)
+            team = Workers(self.model, lanes, count, usual, self.truncation.memory)
+        plan = self.truncation.plan(self.n, steps - position, self.memo)
+        team.reserve(plan.k2, self.truncation.slides)
+        return team
 
-    def _batch(self, chunk: Chunk) -> Batch:
+    def _plan(self, stream: Stream, position: int, ahead: int = 0) -> Plan | None:
+        """The next update but ``ahead``, from ``position`` on; None at the end of the stream."""
+        left = stream.steps - position
+        return self.truncation.plan(self.n + ahead, left, self.memo) if left else None
+
+    def _probe(self, stream: Stream, steps: int) -> NDArray | None:
+        """What `Probe` gives, for the next ``steps`` steps of the pass."""
+        reader = stream.reader(self.under_way.position)
+        if stream.steps - reader.position < steps:
+            return None
+        batch = self._batch(reader.take(steps), losses=1)
+        if not batch.count:
+            return None
+        return last_loss_errors(
+            self.model, self.loss, batch.x, batch.targets, batch.valid, self.team.state()
+        )
+
+    def _batch(self, chunk: Chunk, losses: int) -> Batch:
+        """``chunk`` with the targets of its last ``losses`` steps."""
         x = self.model.check_input(chunk.x)
-        return Batch.of(self.model, self.loss, x, chunk.targets, chunk.mask)
+        mask = None if chunk.mask is None else chunk.mask[-losses:]
+        return Batch.of(self.model, self.loss, x, chunk.targets[-losses:], mask)
 
-    def _update(self, chunk: Chunk, keep: int) -> Step:
+    def _update(self, chunk: Chunk, plan: Plan, keep: int) -> Step:
         began = time.perf_counter()
-        k2, bound = self.truncation.k2, self.truncation.bound
-        batch = self._batch(chunk)
-        total = self.team.forward_and_back(batch, self.loss, k2, clip_delta=bound, consume=not keep)
+        bound = self.truncation.bound
+        batch = self._batch(chunk, plan.losses)
+        self.team.reserve(plan.k2, self.truncation.slides)
+        reach = Reach(plan.k2, keep, bound, plan.weights)
+        scale = None if plan.per is None else 1 / (plan.per * batch.x.shape[1])
+        total = self.team.forward_and_back(batch, self.loss, reach, scale)
         grads = self.team.gradient
         norm = math.sqrt(sum_of_squares(grads.flat, self._sums))
         if not math.isfinite(total) or not math.isfinite(norm):
@@ -173,13 +214,14 @@ class Trainer:
         self.n += 1
         if batch.count:
             clipping = _UNCLIPPED if self.clip is None else self.clip.clipping(norm)
-            rate = self.optimizer.rate(self.n - 1, self.epoch)
+            rate = plan.rate * self.optimizer.rate(self.n - 1, self.epoch)
             self.optimizer.update(
                 self.model.params.flat, grads.flat, self.moments, self.n, rate, clipping
             )
         self.seconds += time.perf_counter() - began
         loss = total / batch.count if batch.count else math.nan
-        return Step(self.n, loss, batch.count, norm, grads, self.team.flow(k2, bound))
+        flow = self.team.flow(plan.k2, bound)
+        return Step(self.n, loss, batch.count, norm, grads, len(batch.x), plan.k2, flow)
 
     def fit(
         self,
@@ -211,8 +253,9 @@ class Trainer:
         for stream in (train, validation):
             if stream is not None:
                 check_fit(stream, self.model, self.loss)
-        updates = epochs * -(-train.steps // self.truncation.k1)
-        with tqdm(total=updates, unit="update", disable=not progress) as bar:
+        done = self.under_way.position if self._goes_on(train) else 0
+        total = epochs * train.steps
+        with tqdm(total=total, initial=done, unit="step", disable=not progress) as bar:
             for _ in range(epochs):
                 self._fit_epoch(train, validation, bar)
         return self.history
@@ -220,7 +263,7 @@ class Trainer:
     def _fit_epoch(self, train: Stream, validation: Stream | None, bar: Any) -> None:
         for step in self.steps(train):
             self.history.record_update(step.n, step.loss, step.grad_norm, self.seconds)
-            bar.update()
+            bar.update(step.k1)
             bar.set_postfix_str(f"epoch {self.epoch + 1}, loss {step.loss:.3f}", refresh=False)
         found = None if validation is None else self.evaluate(validation)
         self.history.record_epoch(self.n, self.under_way.mean_loss, found, self.seconds)
@@ -238,13 +281,12 @@ class Trainer:
         began = time.perf_counter()
         if self._evaluators is None or self._evaluators.lanes != stream.batch:
             count = self.workers or best_workers(self.model, stream.batch, _EVALUATED_STEPS)
-            self._evaluators = Workers(
-                self.model, stream.batch, _EVALUATED_STEPS, count, backward=False
-            )
+            self._evaluators = Workers(self.model, stream.batch, count, _EVALUATED_STEPS)
+            self._evaluators.reserve_forward(_EVALUATED_STEPS)
         self._evaluators.begin()
         losses, targets, reader = [], 0, stream.reader()
         while (chunk := reader.take(_EVALUATED_STEPS)) is not None:
-            batch = self._batch(chunk)
+            batch = self._batch(chunk, len(chunk.x))
             losses.append(self._evaluators.forward(batch, self.loss))
             targets += batch.count
         self.seconds += time.perf_counter() - began

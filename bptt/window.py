@@ -10,46 +10,28 @@ room is used up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .block import Block
 from .kernels.target import padded, zeros
 from .layers import Layer
-from .layers.base import Room, Span, Tape
-from .layers.lookup import Lookup
+from .layers.base import Kept, Room, Span, Tape
 from .layers.weights import Scratch
+from .losses import Loss
+from .packed import ModelWeights
+from .task import Reach, Task
 
-__all__ = ["ModelWeights", "Window", "parts"]
+__all__ = ["Window", "worthwhile_ids"]
 
 _STEPS_PER_ID = 4
 """Steps and lanes for each id from which on it pays not to write embeddings out."""
 
 
-def parts(block: Block, layers: Sequence[Layer]) -> list[dict[str, NDArray]]:
-    """The views of a block of parameters layer by layer, named without the layer's number."""
-    return [
-        {name: block[f"{i}.{name}"] for name in layer.shapes()} for i, layer in enumerate(layers)
-    ]
-
-
-class ModelWeights:
-    """The packed weights of all layers: read by every worker, packed again after each update."""
-
-    def __init__(self, layers: Sequence[Layer], params: Block) -> None:
-        self.layers = layers
-        self.params = parts(params, layers)
-        self.packed = [layer.weights(params.dtype) for layer in layers]
-        triples = list(zip(layers, self.params, self.packed, strict=True))
-        self._forward = [partial(layer.pack, p, packed) for layer, p, packed in triples]
-        self._back = [partial(layer.pack_back, p, packed) for layer, p, packed in triples]
-
-    def packing(self, back: bool) -> list[Callable[[], None]]:
-        """The pieces of work that pack all layers for going forward, and back if wanted."""
-        return self._forward + self._back if back else self._forward
+def worthwhile_ids(steps: int, lanes: int) -> int:
+    """The most ids whose embeddings are better not written out, over so many steps and lanes."""
+    return steps * lanes // _STEPS_PER_ID
 
 
 class Window:
@@ -62,7 +44,7 @@ class Window:
     capacity : rows of the tape.
     dtype : of all arrays but ids.
     backward : whether there is a way back; if not, no memory is kept for it.
-    batch : lanes of all windows side by side; those of this one if None.
+    lookup_ids : the most ids for which the output of an `Embedding` is not written out.
 
     Attributes
     ----------
@@ -80,7 +62,7 @@ class Window:
         dtype: DTypeLike,
         *,
         backward: bool,
-        batch: int | None = None,
+        lookup_ids: int = 0,
     ) -> None:
         self.layers, self.lanes, self.capacity = layers, lanes, capacity
         self.start = self.stop = 0
@@ -90,15 +72,17 @@ class Window:
         else:
             self.x = zeros((capacity, lanes, bottom.sizes[0]), dtype)
         self.tapes: list[Tape] = []
-        room = Room(capacity, lanes, dtype, lookup_ids=0)
-        worthwhile = capacity * (batch or lanes) // _STEPS_PER_ID
+        self._back = np.ones((capacity, lanes), dtype)
+        room = Room(capacity, lanes, dtype, lookup_ids=0, back=self._back)
         for layer, above in zip(layers, [*layers[1:], None], strict=True):
             below = self.tapes[-1].y if self.tapes else self.x
-            lookup_ids = worthwhile if above is not None and above.reads_lookups else 0
-            self.tapes.append(layer.tape(below, room._replace(lookup_ids=lookup_ids)))
+            read = above is not None and above.reads_lookups
+            room = room._replace(lookup_ids=lookup_ids if read else 0)
+            self.tapes.append(layer.tape(below, room))
         self.dx: NDArray | None = None
         self._dtype = dtype
         self._dy = self._error_buffers() if backward else [zeros(self.y.shape, dtype)]
+        self._scratch: Scratch | None = None
         if backward:
             self._scratch = Scratch.of([layer.scratch_sizes(dtype) for layer in layers], dtype)
 
@@ -135,20 +119,56 @@ class Window:
                     given = state[f"{i}.{name}"][first_lane : first_lane + self.lanes]
                     rows[0, :, : given.shape[1]] = given
 
-    def read_state(self, state: Mapping[str, NDArray], first_lane: int = 0) -> None:
-        """Write the state after the newest step into ``state``, as laid out for `begin`."""
+    def read_state(
+        self, state: Mapping[str, NDArray], first_lane: int = 0, row: int | None = None
+    ) -> None:
+        """Write the state into ``state``, as laid out for `begin`.
+
+        row : of the step after it; the state after the newest step if None.
+        """
+        row = self.stop if row is None else row
         for i, tape in enumerate(self.tapes):
             for name, rows in tape.states.items():
                 to = state[f"{i}.{name}"][first_lane : first_lane + self.lanes]
-                to[...] = rows[self.stop, :, : to.shape[1]]
+                to[...] = rows[row, :, : to.shape[1]]
 
-    def read_state_errors(self, weights: ModelWeights, errors: Block, first_lane: int = 0) -> None:
-        """Write the gradient of the state that came in at row ``start`` into ``errors``."""
+    def read_state_errors(
+        self,
+        weights: ModelWeights,
+        errors: Mapping[str, NDArray],
+        first_lane: int = 0,
+        row: int | None = None,
+    ) -> None:
+        """Write the gradient of the state that came in at the row to which `go_back` went into
+        ``errors``; ``start`` if ``row`` is None."""
+        row = self.start if row is None else row
         for i, (layer, tape) in enumerate(zip(self.layers, self.tapes, strict=True)):
-            layer.state_errors(weights.packed[i], tape, self.start)
+            layer.state_errors(weights.packed[i], tape, row)
             for name, error in tape.errors.items():
                 to = errors[f"{i}.{name}"][first_lane : first_lane + self.lanes]
                 to[...] = error[:, : to.shape[1]]
+
+    def norms(self, i: int) -> NDArray:
+        """(K, B) float64, ‖δ_t‖ of layer ``i`` before it is bounded, row by row of the tape."""
+        return self.tapes[i].norms
+
+    def views(self, keep: int) -> dict[str, Kept]:
+        """By name, the newest ``keep`` steps of all that goes with them."""
+        first = max(self.start, self.stop - keep)
+        return {
+            name: kept._replace(rows=kept.rows[first : self.stop + kept.beyond])
+            for name, kept in self._kept().items()
+        }
+
+    def resume(self, steps: int) -> None:
+        """Take the first ``steps`` rows for those of earlier updates; `views` writes them."""
+        self.start, self.stop = 0, steps
+
+    def _kept(self) -> dict[str, Kept]:
+        kept = {"x": Kept(self.x, 0, 0)}
+        for i, tape in enumerate(self.tapes):
+            kept |= {f"{i}.{name}": rows for name, rows in tape.kept().items()}
+        return kept
 
     def make_room(self, steps: int, keep: int) -> None:
         """Forget all but the newest ``keep`` rows, and see that ``steps`` more fit."""
@@ -156,28 +176,63 @@ class Window:
         if self.stop + steps <= self.capacity:
             return
         kept = self.stop - self.start
-        for rows, extra in self._timed():
-            if kept + extra:
-                rows[: kept + extra] = rows[self.start : self.stop + extra]
+        for rows, _, beyond in self._kept().values():
+            if kept + beyond:
+                rows[: kept + beyond] = rows[self.start : self.stop + beyond]
+        self._back[:kept] = self._back[self.start : self.stop]
         self.start, self.stop = 0, kept
 
-    def _timed(self) -> list[tuple[NDArray, int]]:
-        """The arrays that move with time, and how many rows each has beyond the steps."""
-        timed = [(self.x, 0)]
-        for tape in self.tapes:
-            timed += [(rows, 1) for rows in tape.states.values()]
-            timed += [(rows, 0) for rows, _ in tape.gates.values()]
-            if not tape.states and not isinstance(tape.y, Lookup):
-                timed.append((tape.y, 0))
-        return timed
+    def forward(self, weights: ModelWeights, x: NDArray, count: int | None = None) -> None:
+        """Run the next len(x) steps, for which there must be room, on x (T, B) or (T, B, I).
 
-    def forward(self, weights: ModelWeights, x: NDArray) -> None:
-        """Run the next len(x) steps, for which there must be room, on x (T, B) or (T, B, I)."""
+        count : how many layers are run, from the input up; all if None.
+        """
         first, last = self.stop, self.stop + len(x)
         self.x[first:last] = x
-        for layer, packed, tape in zip(self.layers, weights.packed, self.tapes, strict=True):
-            layer.forward(packed, tape, first, last)
+        for i, layer in enumerate(self.layers[:count]):
+            layer.forward(weights.packed[i], self.tapes[i], first, last)
         self.stop = last
+
+    def add_losses(self, loss: Loss, task: Task) -> float:
+        """The sum of the losses of the newest steps; their error goes to `dy`."""
+        outputs, first = self.layers[-1].sizes[1], self.stop - len(task.targets)
+        return loss.run(self.y, first, outputs, task.targets, task.valid, task.scale, self.dy)
+
+    def evaluate(self, weights: ModelWeights, task: Task, loss: Loss) -> float:
+        """Run the steps of ``task``, and add up its losses."""
+        self.make_room(len(task.x), keep=0)
+        self.forward(weights, task.x)
+        return self.add_losses(loss, task)
+
+    def update(
+        self,
+        weights: ModelWeights,
+        task: Task,
+        loss: Loss,
+        grads: Sequence[Mapping[str, NDArray]],
+        reach: Reach,
+    ) -> float:
+        """Run the steps of ``task``, add up its losses, and take their error back.
+
+        grads : out, layer by layer.
+        """
+        steps = len(task.x)
+        self.make_room(steps, reach.k2 - steps)
+        self.forward(weights, task.x)
+        total = self.add_losses(loss, task)
+        self.weigh(reach.weights)
+        first = max(self.start, self.stop - reach.k2)
+        errors_from = max(first, self.stop - len(task.targets))
+        span = Span(first, self.stop, errors_from, reach.clip_delta, consume=not reach.keep)
+        self.go_back(weights, grads, span, reach.want_dx)
+        return total
+
+    def weigh(self, weights: NDArray | None) -> None:
+        """Multiply what comes back to each of the newest steps by one of ``weights`` (k,)."""
+        if weights is None:
+            self._back[self.start : self.stop] = 1
+        else:
+            self._back[self.stop - len(weights) : self.stop] = weights[:, np.newaxis]
 
     def go_back(
         self,
@@ -185,11 +240,18 @@ class Window:
         grads: Sequence[Mapping[str, NDArray]],
         steps: Span,
         want_dx: bool = False,
+        errors: Mapping[str, NDArray] | None = None,
     ) -> None:
-        """Take the error in `dy` back through ``steps``; `grads` is overwritten, layer by layer."""
-        for tape in self.tapes:
-            for error in tape.errors.values():
+        """Take the error in `dy` back through ``steps``; `grads` is overwritten, layer by layer.
+
+        errors : "1.h" -> (B, H), of the state after the last step; zero if None.
+        """
+        for i, tape in enumerate(self.tapes):
+            for name, error in tape.errors.items():
                 error[...] = 0
+                if errors is not None:
+                    given = errors[f"{i}.{name}"]
+                    error[:, : given.shape[1]] = given
         for i in reversed(range(len(self.layers))):
             dx = self._dy[i - 1] if i else self._input_error(want_dx)
             errors_from = self.layers[i].backward(
@@ -204,3 +266,18 @@ class Window:
             width = padded(self.x.shape[2], self._dtype)
             self.dx = zeros((*self.x.shape[:2], width), self._dtype)
         return self.dx
+
+    def nbytes(self) -> int:
+        """Bytes that all arrays of this window take."""
+        arrays = [self.x, self._back, *self._dy, *(() if self.dx is None else (self.dx,))]
+        arrays += self._scratch if self._scratch else ()
+        for tape in self.tapes:
+            arrays += tape.arrays_in_all()
+        return sum({id(owner): owner.nbytes for owner in map(_owner, arrays)}.values())
+
+
+def _owner(array: NDArray) -> NDArray:
+    """The array whose memory ``array`` is a view of."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array

@@ -17,12 +17,16 @@ from numpy.typing import ArrayLike, NDArray
 from .block import Block
 from .errors import ShapeError
 from .kernels.vectors import add
-from .layers.base import Span
 from .layers.lookup import Lookup
 from .losses import Loss
+from .memory import Memory, Segments
 from .model import Model
+from .packed import ModelWeights, parts
 from .pool import Pool, cpu_count
-from .window import ModelWeights, Window, parts
+from .recompute import AnyWindow, RecomputedWindow
+from .tapes import read_tapes, write_tapes
+from .task import Reach, Task
+from .window import Window, worthwhile_ids
 
 __all__ = ["Batch", "Workers", "best_workers", "check_workers"]
 
@@ -91,38 +95,83 @@ class Workers:
     ----------
     model : its parameters are read at every window.
     lanes : B.
-    capacity : rows of the tapes.
     count : of workers; no more than lanes are used.
-    backward : as for `Window`.
+    usual : steps of a usual window, to which the way of working is suited.
+    memory : None for tapes of whole windows; else as in `Memory`.
 
     Attributes
     ----------
     bounds : worker i has the lanes from ``bounds[i]`` to ``bounds[i + 1]``.
+    windows : one for each; none before `reserve`.
     gradient : Block, what `forward_and_back` left; the next one overwrites it.
     """
 
     def __init__(
-        self,
-        model: Model,
-        lanes: int,
-        capacity: int,
-        count: int,
-        *,
-        backward: bool = True,
+        self, model: Model, lanes: int, count: int, usual: int, memory: Memory = None
     ) -> None:
         self.model, self.lanes = model, lanes
         count = min(count, lanes)
         self.bounds = [lanes * i // count for i in range(count + 1)]
         self.weights = ModelWeights(model.layers, model.params)
-        self.windows = [
-            Window(model.layers, stop - start, capacity, model.dtype,
-                   backward=backward, batch=lanes)
-            for start, stop in zip(self.bounds, self.bounds[1:], strict=False)
-        ]  # fmt: skip
+        self.windows: list[AnyWindow] = []
+        self._room, self._kept = (0, False), 0
         self._pool = Pool(count)
-        self._grads = [model.params.like() for _ in self.windows] if backward else []
-        self._parts = [parts(block, model.layers) for block in self._grads]
+        self._grads: list[Block] = []
+        self._parts: list[list[dict[str, NDArray]]] = []
         self._losses = [0.0] * count
+        self._segments = (
+            None if memory is None else Segments(memory, model.layers, self._counts(), model.dtype)
+        )
+        stretch = usual if self._segments is None else self._segments.length(usual)
+        self._lookup_ids = worthwhile_ids(stretch, lanes)
+
+    def _counts(self) -> list[int]:
+        """Lanes of each worker."""
+        return np.diff(self.bounds).tolist()
+
+    def reserve(self, k2: int, sliding: bool = False) -> None:
+        """Make room for going back through windows of ``k2`` steps, if there is less.
+
+        sliding : whether a window keeps some of the steps of the one before.
+
+        Raises
+        ------
+        ValueError : if no such window fits into the memory.
+        """
+        room = (k2, sliding)
+        if k2 <= self._room[0] and sliding <= self._room[1]:
+            return
+        if self.windows:
+            more = 0 if self._segments else self._room[0] // 4
+            room = (max(k2, self._room[0] + more), sliding or self._room[1])
+        windows = [self._window(lanes, *room) for lanes in self._counts()]
+        if self.windows:
+            write_tapes(windows, self.bounds, read_tapes(self.windows, self._kept))
+        else:
+            self._grads = [self.model.params.like() for _ in windows]
+            self._parts = [parts(block, self.model.layers) for block in self._grads]
+        self.windows, self._room = windows, room
+
+    def _window(self, lanes: int, k2: int, sliding: bool) -> AnyWindow:
+        layers, dtype = self.model.layers, self.model.dtype
+        if self._segments is not None:
+            segment = self._segments.length(k2)
+            return RecomputedWindow(layers, lanes, k2, dtype, segment, lookup_ids=self._lookup_ids)
+        capacity = 2 * k2 if sliding else k2
+        return Window(layers, lanes, capacity, dtype, backward=True, lookup_ids=self._lookup_ids)
+
+    def resume(self, arrays: Mapping[str, NDArray]) -> None:
+        """Take up the tapes that `read_tapes` gave."""
+        write_tapes(self.windows, self.bounds, arrays)
+        self._kept = len(arrays["x"])
+
+    def reserve_forward(self, steps: int) -> None:
+        """Make room for going forward only, ``steps`` steps at a time."""
+        layers, dtype = self.model.layers, self.model.dtype
+        self.windows = [
+            Window(layers, lanes, steps, dtype, backward=False, lookup_ids=self._lookup_ids)
+            for lanes in self._counts()
+        ]
 
     @property
     def gradient(self) -> Block:
@@ -130,6 +179,7 @@ class Workers:
 
     def begin(self, state: Mapping[str, NDArray] | None = None) -> None:
         """Start all lanes from ``state``, or from zeros."""
+        self._kept = 0
         for window, lane in zip(self.windows, self.bounds, strict=False):
             window.begin(state, lane)
 
@@ -140,44 +190,46 @@ class Workers:
             window.read_state(state, lane)
         return state
 
-    def forward(self, batch: Batch, loss: Loss, keep: int = 0) -> float:
-        """Run the steps of ``batch``, and add up its losses.
-
-        keep : rows of the tape that are still needed.
-        """
+    def forward(self, batch: Batch, loss: Loss) -> float:
+        """Run the steps of ``batch``, and add up its losses."""
         self._pack(back=False)
-        self._run(lambda i: self._forward(i, batch, loss, keep))
+
+        def work(i: int) -> None:
+            self._losses[i] = self.windows[i].evaluate(
+                self.weights, self._task(i, batch, 1.0), loss
+            )
+
+        self._run(work)
         return math.fsum(self._losses)
 
     def forward_and_back(
-        self,
-        batch: Batch,
-        loss: Loss,
-        k2: int,
-        *,
-        clip_delta: float = math.inf,
-        consume: bool = True,
-        want_dx: bool = False,
+        self, batch: Batch, loss: Loss, reach: Reach, scale: float | None = None
     ) -> float:
-        """Run the steps of ``batch``, add up its losses, and leave their mean's `gradient`.
+        """Run the steps of ``batch``, add up its losses, and leave the `gradient` of their sum.
 
-        k2 : steps that the error flows back from the newest.
-        consume : whether no later window reaches back into this one.
+        scale : by which the sum is multiplied; None for its mean over the valid targets.
         """
+        scale = 1.0 / max(1, batch.count) if scale is None else scale
+        if self._segments is not None:
+            reach = reach._replace(segment=self._segments.length(reach.k2))
 
         def work(i: int) -> None:
-            self._forward(i, batch, loss, keep=k2 - len(batch.x))
-            window = self.windows[i]
-            first = max(window.start, window.stop - k2)
-            errors_from = max(first, window.stop - len(batch.targets))
-            steps = Span(first, window.stop, errors_from, clip_delta, consume)
-            window.go_back(self.weights, self._parts[i], steps, want_dx)
+            task, grads = self._task(i, batch, scale), self._parts[i]
+            self._losses[i] = self.windows[i].update(self.weights, task, loss, grads, reach)
 
         self._pack(back=True)
         self._run(work)
+        self._kept = reach.keep
         for block in self._grads[1:]:
             add(self.gradient.flat, block.flat)
         return math.fsum(self._losses)
+
+    def _task(self, i: int, batch: Batch, scale: float) -> Task:
+        """The part of ``batch`` that worker ``i`` has."""
+        lanes = slice(self.bounds[i], self.bounds[i + 1])
+        targets = np.array(batch.targets[:, lanes], order="C")
+        valid = np.array(batch.valid[:, lanes], order="C")
+        return Task(batch.x[:, lanes], targets, valid, scale)
 
     def _pack(self, back: bool) -> None:
         packing, count = self.weights.packing(back), len(self.windows)
@@ -187,17 +239,6 @@ class Workers:
                 pack()
 
         self._run(work)
-
-    def _forward(self, i: int, batch: Batch, loss: Loss, keep: int) -> None:
-        window, lanes = self.windows[i], slice(self.bounds[i], self.bounds[i + 1])
-        window.make_room(len(batch.x), keep)
-        window.forward(self.weights, batch.x[:, lanes])
-        targets = np.array(batch.targets[:, lanes], order="C")
-        valid = np.array(batch.valid[:, lanes], order="C")
-        first, scale = window.stop - len(targets), 1.0 / max(1, batch.count)
-        self._losses[i] = loss.run(
-            window.y, first, self.model.n_out, targets, valid, scale, window.dy
-        )
 
     def _run(self, work: Callable[[int], None]) -> None:
         if len(self.windows) == 1:
@@ -226,7 +267,7 @@ class Workers:
             if layer.carried:
                 squares = np.zeros(last - first)
                 for window in self.windows:
-                    norms = window.tapes[i].norms[first:last]
+                    norms = window.norms(i)[first:last]
                     bounded = norms if clip_delta == math.inf else np.minimum(norms, clip_delta)
                     squares += np.einsum("tb,tb->t", bounded, bounded)
                 norms = np.full(k2, np.nan)

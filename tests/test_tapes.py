@@ -7,6 +7,7 @@ from helpers import a_model, a_state, an_input, assert_close, plain
 
 from bptt import LSTM, RNN, CrossEntropy, Embedding, Linear
 from bptt.tapes import read_tapes, write_tapes
+from bptt.task import Reach
 from bptt.workers import Batch, Workers
 
 LAYERS = [Embedding(6, 3), LSTM(3, 5), Linear(5, 2), RNN(2, 7)]
@@ -14,14 +15,15 @@ MANY_IDS = [Embedding(60, 3), *LAYERS[1:]]
 LANES, KEEP = 5, 3
 
 
-def after_a_while(model, workers, capacity=8):
+def after_a_while(model, workers, memory=None):
     """Workers after 6 + 5 + 4 steps of ids with the state `a_state`, and those ids."""
-    team, x = Workers(model, LANES, capacity, workers), an_input(model, 15, LANES)
+    team, x = Workers(model, LANES, workers, 8, memory), an_input(model, 15, LANES)
+    team.reserve(8, sliding=True)
     team.begin(a_state(model, LANES))
     for part in np.split(x, [6, 11]):
         targets = np.zeros(part.shape, int)
         batch = Batch.of(model, CrossEntropy(), part, targets, None)
-        team.forward_and_back(batch, CrossEntropy(), k2=8, consume=False)
+        team.forward_and_back(batch, CrossEntropy(), Reach(8, KEEP))
     return team, x
 
 
@@ -56,7 +58,8 @@ def test_what_is_read_is_what_the_oracle_finds(workers):
 def test_what_is_written_is_read_again_by_any_number_of_workers(workers):
     model = a_model(LAYERS)
     tapes = read_tapes(after_a_while(model, 2)[0].windows, KEEP)
-    other = Workers(model, LANES, 8, workers)
+    other = Workers(model, LANES, workers, 8)
+    other.reserve(8, sliding=True)
     write_tapes(other.windows, other.bounds, tapes)
     again = read_tapes(other.windows, KEEP)
     assert again.keys() == tapes.keys()

@@ -95,9 +95,9 @@ def test_the_progress_bar_goes_to_the_error_output(capsys):
     a_trainer().fit(Stream(IDS, 3), epochs=1)
     out, err = capsys.readouterr()
     assert out == ""
-    assert "5/5" in err
+    assert "20/20" in err
     a_trainer().fit(Stream(IDS, 3), epochs=1, progress=False)
-    assert "5/5" not in capsys.readouterr().err
+    assert "20/20" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -237,7 +237,7 @@ def test_epochs_are_positive_integers(epochs):
     [
         ({"loss": "mse"}, TypeError, "loss must be a Loss, got 'mse'"),
         ({"optimizer": 1e-3}, TypeError, "optimizer must be a Optimizer"),
-        ({"truncation": (5, 5)}, TypeError, "truncation must be a TBPTT"),
+        ({"truncation": (5, 5)}, TypeError, "truncation must be a Truncation"),
         ({"clip": 5.0}, TypeError, "clip must be a Clip or None, got 5.0"),
         ({"workers": 0}, ValueError, "workers must be a positive integer or None, got 0"),
         ({"workers": 1.0}, ValueError, "workers must be a positive integer or None"),

@@ -102,7 +102,7 @@ def test_every_update_is_the_brute_force_one(
 ):
     loss = CrossEntropy() if ids else SquaredError()
     pairs = batch * steps + min(extra, batch - 1)
-    check(layers, loss, pairs, batch, TBPTT(k1, k1 + more, clip), workers)
+    check(layers, loss, pairs, batch, TBPTT(k1, k1 + more, clip_delta=clip), workers)
 
 
 @pytest.mark.parametrize("layers", [STACKS[1], STACKS[3]], ids=words)
@@ -164,6 +164,6 @@ def test_clip_delta_is_positive(bound):
 
 def test_bound_is_infinite_without_clip_delta():
     assert TBPTT(2, 5).bound == math.inf
-    assert TBPTT(2, 5, 0.5).bound == 0.5
+    assert TBPTT(2, 5, clip_delta=0.5).bound == 0.5
     assert TBPTT(np.int64(2), np.int32(5)) == TBPTT(2, 5)
     assert type(TBPTT(np.int64(2), 5).k1) is int

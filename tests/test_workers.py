@@ -95,11 +95,12 @@ def test_every_number_of_workers_agrees_with_one(workers):
 
 @pytest.mark.parametrize(("lanes", "count"), [(1, 4), (5, 2), (7, 3), (8, 8), (9, 4)])
 def test_lanes_are_shared_out_evenly(lanes, count):
-    team = Workers(a_model([RNN(3, 2)]), lanes, 2, count)
+    team = Workers(a_model([RNN(3, 2)]), lanes, count, 2)
     shares = np.diff(team.bounds)
     assert (team.bounds[0], team.bounds[-1]) == (0, lanes)
     assert len(shares) == min(lanes, count)
     assert shares.max() - shares.min() <= 1
+    team.reserve(2)
     assert [window.lanes for window in team.windows] == shares.tolist()
 
 

@@ -59,17 +59,21 @@ def bound(delta, b, limit, norms, t):
 
 
 @kernel
-def gather(delta, dy, t, steps, norms):
-    """δ_t: what came back from t+1, plus what came down at t; measured and bounded.
+def gather(delta, back, dy, t, steps, norms):
+    """δ_t: what came back from t+1, weighted, plus what came down at t; measured and bounded.
 
     delta : in, out, (B, Hp): in, what came back; out, δ_t.
+    back : in, (K, B), weight of what came back to each step.
     dy : in, (K, B, Hp).
     steps : the `Span`.
     norms : out, (K, B) float64, as in `bound`.
     """
     count, width = delta.shape
-    if t >= steps.errors_from:
-        for j in range(0, count * width, lanes(delta)):
-            store(delta, j, load(delta, j) + load(dy, t * count * width + j))
     for b in range(count):
+        weight = splat(delta, back[t, b])
+        for j in range(b * width, (b + 1) * width, lanes(delta)):
+            value = load(delta, j) * weight
+            if t >= steps.errors_from:
+                value = value + load(dy, t * count * width + j)
+            store(delta, j, value)
         bound(delta, b, steps.clip_delta, norms, t)

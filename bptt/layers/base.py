@@ -46,12 +46,27 @@ class Room(NamedTuple):
     rows, lanes : K and B.
     dtype : of its arrays.
     lookup_ids : the most ids for which the layer above wants a `Lookup`; 0 if it reads none.
+    back : (K, B), by which the error that comes back to a step from the next is multiplied.
     """
 
     rows: int
     lanes: int
     dtype: DTypeLike
     lookup_ids: int
+    back: NDArray
+
+
+class Kept(NamedTuple):
+    """An array whose rows go with the steps.
+
+    rows : (K + beyond, B, gates · padded), interleaved.
+    gates : G, 1 for none.
+    beyond : 1 for states, which have one row more than there are steps.
+    """
+
+    rows: NDArray
+    gates: int
+    beyond: int
 
 
 @dataclass(eq=False)
@@ -66,7 +81,8 @@ class Tape:
         needs of steps that an earlier update ran.
     apart : ``arrays`` with room of their own for errors; made when first needed.
     errors : state name -> (B, padded): in, the error that arrives from beyond the last step; out,
-        after `Layer.state_errors`, that of the state that came in.
+        after `Layer.backward`, in the first of them δ of the first step; and after
+        `Layer.state_errors`, the error of the state that came in.
     norms : (K, B) float64, ‖δ_t‖ before clipping; None for layers without state.
     """
 
@@ -78,6 +94,20 @@ class Tape:
     errors: dict[str, NDArray] = field(default_factory=dict)
     norms: NDArray | None = None
     apart: Any = None
+
+    def kept(self) -> dict[str, Kept]:
+        """By name, what later updates need of steps that an earlier one ran."""
+        kept = {name: Kept(rows, 1, 1) for name, rows in self.states.items()}
+        kept |= {name: Kept(rows, gates, 0) for name, (rows, gates) in self.gates.items()}
+        if not self.states and not isinstance(self.y, Lookup):
+            kept["y"] = Kept(self.y, 1, 0)
+        return kept
+
+    def arrays_in_all(self) -> list[NDArray]:
+        """Every array that this tape holds, views of others among them."""
+        groups = (self.states.values(), self.errors.values(), self.arrays or (), self.apart or ())
+        found = [array for group in groups for array in group]
+        return [array for array in (self.x, self.y, *found) if isinstance(array, np.ndarray)]
 
 
 @dataclass(frozen=True)

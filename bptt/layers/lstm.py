@@ -19,7 +19,7 @@ from ..kernels.product import from_zero, product
 from ..kernels.step import add_gate_products
 from ..kernels.target import empty, padded, zeros
 from ..kernels.tile import tile, tile_height
-from ..kernels.vector import lanes, load, store
+from ..kernels.vector import lanes, load, splat, store
 from .base import Room, Span, Tape
 from .lookup import Lookup
 from .recurrent import Recurrent
@@ -78,6 +78,7 @@ class LSTM(Recurrent):
             dz=z,
             dh=zeros((lane_count, width), dtype),
             dc=zeros((lane_count, width), dtype),
+            back=room.back,
             zero=zeros((width,), dtype),
             norms=np.zeros((rows, lane_count)),
         )
@@ -109,6 +110,7 @@ class _Arrays(NamedTuple):
     dz : out, like z, error of the gates' arguments; may be z.
     dh : scratch, (B, Hp), δ_t.
     dc : in, out, (B, Hp), error of the cell: in, from beyond the last step; out, of the first.
+    back : in, (K, B), weight of what comes back to each step.
     zero : in, (Hp,).
     norms : out, (K, B) float64, ‖δ_t‖.
     """
@@ -119,6 +121,7 @@ class _Arrays(NamedTuple):
     dz: NDArray
     dh: NDArray
     dc: NDArray
+    back: NDArray
     zero: NDArray
     norms: NDArray
 
@@ -205,6 +208,7 @@ def _backward_cell(arrays, t):
     count, width = dh.shape
     size = lanes(dh)
     for b in range(count):
+        weight = splat(dh, arrays.back[t, b])
         for unit in range(0, width, size):
             at = (t * count + b) * 4 * width + 4 * unit
             state = b * width + unit
@@ -213,7 +217,7 @@ def _backward_cell(arrays, t):
             g, o = load(z, at + 2 * size), load(z, at + 3 * size)
             squashed = tanh(load(c, before + count * width))
             delta = load(dh, state)
-            cell = load(dc, state) + delta * o * (1.0 - squashed * squashed)
+            cell = load(dc, state) * weight + delta * o * (1.0 - squashed * squashed)
             store(dz, at, cell * g * i * (1.0 - i))
             store(dz, at + size, cell * load(c, before) * f * (1.0 - f))
             store(dz, at + 2 * size, cell * i * (1.0 - g * g))
@@ -235,5 +239,5 @@ def _backward(values, wh_transposed, dy, span):
             after = (t + 1) * count * 4 * width
             z_after = (dz, after, 4 * width)
             from_zero(count, 4 * width, z_after, wh_transposed, arrays.zero, dh)
-        gather(dh, dy, t, steps, norms)
+        gather(dh, arrays.back, dy, t, steps, norms)
         _backward_cell(arrays, t)

@@ -60,6 +60,7 @@ class RNN(Recurrent):
             h=h,
             dz=empty((rows, lane_count, width), dtype),
             dh=zeros((lane_count, width), dtype),
+            back=room.back,
             zero=zeros((width,), dtype),
             norms=np.zeros((rows, lane_count)),
         )
@@ -90,6 +91,7 @@ class _Arrays(NamedTuple):
     """z, h : in, out, h (K+1, B, Hp); z is h[1:], which holds x_t Wx + b until step t has run.
     dz : out, (K, B, Hp), error of the argument of f.
     dh : scratch, (B, Hp), δ_t.
+    back : in, (K, B), weight of what comes back to each step.
     zero : in, (Hp,).
     norms : out, (K, B) float64, ‖δ_t‖.
     """
@@ -98,6 +100,7 @@ class _Arrays(NamedTuple):
     h: NDArray
     dz: NDArray
     dh: NDArray
+    back: NDArray
     zero: NDArray
     norms: NDArray
 
@@ -147,7 +150,7 @@ def _backward(values, wh_transposed, dy, activation, span):
         if t < steps.last - 1:
             after = at + count * width
             from_zero(count, width, (dz, after, width), wh_transposed, arrays.zero, dh)
-        gather(dh, dy, t, steps, norms)
+        gather(dh, arrays.back, dy, t, steps, norms)
         for j in range(0, count * width, lanes(dh)):
             y = load(h, at + count * width + j)
             store(dz, at + j, load(dh, j) * slope(activation, y))

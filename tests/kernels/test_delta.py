@@ -104,9 +104,11 @@ def test_zero_is_not_scaled():
 def test_gather_adds_measures_and_bounds(errors_from, dtype):
     delta = lanes_of_size(1.0, dtype)
     dy = np.stack([lanes_of_size(size, dtype) for size in (5.0, 2.0, 7.0)])
-    wanted = delta.astype(float) + (dy[1] if errors_from == 1 else 0)
+    back = np.full((3, 3), np.nan, dtype)
+    back[1] = 1.0, 2.0, 0.5
+    wanted = delta.astype(float) * back[1][:, None] + (dy[1] if errors_from == 1 else 0)
     norms = np.zeros((3, 3))
-    gather(delta, dy, 1, Span(0, 3, errors_from, clip_delta=1.8), norms)
+    gather(delta, back, dy, 1, Span(0, 3, errors_from, clip_delta=1.8), norms)
     np.testing.assert_allclose(norms[1], norms_of(wanted), rtol=1e-6)
     assert not norms[[0, 2]].any()
     factor = np.minimum(1, 1.8 / norms_of(wanted))[:, None]

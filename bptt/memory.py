@@ -1,0 +1,111 @@
+"""How much memory windows may take, and how many steps a tape may have then."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from numbers import Real
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from .layers import Layer
+from .recompute import RecomputedWindow
+from .window import Window
+
+__all__ = ["Memory", "Segments", "check_memory"]
+
+Memory: TypeAlias = Literal["sqrt"] | float | None
+"""None to keep all states of a window; or how few: those of every √k2 steps, or what fits into so
+many MB (10⁶ bytes)."""
+
+
+def check_memory(memory: Memory) -> None:
+    """Refuse what is no `Memory`.
+
+    Raises
+    ------
+    ValueError : saying what came.
+    """
+    if memory is None or memory == "sqrt":
+        return
+    if isinstance(memory, bool) or not isinstance(memory, Real) or not memory > 0:
+        raise ValueError(f'memory must be "sqrt", a positive number of MB, or None, got {memory!r}')
+
+
+class Segments:
+    """How many steps lie between two stored states, for windows of any length.
+
+    Parameters
+    ----------
+    memory : "sqrt", or MB.
+    layers : of the model.
+    counts : lanes of each worker.
+    dtype : of the tapes.
+    """
+
+    def __init__(
+        self,
+        memory: Literal["sqrt"] | float,
+        layers: Sequence[Layer],
+        counts: Sequence[int],
+        dtype: DTypeLike,
+    ) -> None:
+        self.memory, self._lanes = memory, sum(counts)
+        self._costs = None if memory == "sqrt" else _Costs.of(layers, counts, dtype)
+
+    def length(self, k2: int) -> int:
+        """For a window of ``k2`` steps.
+
+        Raises
+        ------
+        ValueError : if no such window fits into the memory.
+        """
+        if self._costs is None:
+            return math.isqrt(k2 - 1) + 1
+        lengths = np.arange(1, k2 + 1)
+        needs = self._costs.total(k2, lengths)
+        fitting = lengths[needs <= self.memory * 1e6]
+        if not fitting.size:
+            raise ValueError(
+                f"memory={self.memory} MB is too little for a window of {k2} steps and "
+                f"{self._lanes} lanes, which takes {needs.min() / 1e6:.3g} MB at least"
+            )
+        return int(fitting[-1])
+
+
+class _Costs(NamedTuple):
+    """Bytes of the windows of all workers.
+
+    fixed : whatever their length.
+    step, state, row : for each step of a tape, each stored state, each step of the whole window.
+    """
+
+    fixed: int
+    step: int
+    state: int
+    row: int
+
+    @classmethod
+    def of(cls, layers: Sequence[Layer], counts: Sequence[int], dtype: DTypeLike) -> _Costs:
+        """Measured on the smallest windows there are."""
+        each = []
+        for lanes in counts:
+            one, two = (
+                Window(layers, lanes, steps, dtype, backward=True).nbytes() for steps in (1, 2)
+            )
+            a, b, c = (
+                RecomputedWindow(layers, lanes, capacity, dtype, segment).nbytes()
+                for capacity, segment in ((1, 1), (2, 1), (2, 2))
+            )
+            step = two - one
+            row = c - a - step
+            state = b - a - row
+            each.append((a - step - 2 * state - row, step, state, row))
+        return cls(*(sum(column) for column in zip(*each, strict=True)))
+
+    def total(self, k2: int, lengths: NDArray) -> NDArray:
+        """Of windows of ``k2`` steps, for each length of a tape."""
+        states = -(-k2 // lengths) + 1
+        return self.fixed + lengths * self.step + states * self.state + k2 * self.row

@@ -1,0 +1,36 @@
+"""The packed weights of all layers of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from numpy.typing import NDArray
+
+from .block import Block
+from .layers import Layer
+
+__all__ = ["ModelWeights", "parts"]
+
+
+def parts(block: Block, layers: Sequence[Layer]) -> list[dict[str, NDArray]]:
+    """The views of a block of parameters layer by layer, named without the layer's number."""
+    return [
+        {name: block[f"{i}.{name}"] for name in layer.shapes()} for i, layer in enumerate(layers)
+    ]
+
+
+class ModelWeights:
+    """The packed weights of all layers: read by every worker, packed again after each update."""
+
+    def __init__(self, layers: Sequence[Layer], params: Block) -> None:
+        self.layers = layers
+        self.params = parts(params, layers)
+        self.packed = [layer.weights(params.dtype) for layer in layers]
+        triples = list(zip(layers, self.params, self.packed, strict=True))
+        self._forward = [partial(layer.pack, p, packed) for layer, p, packed in triples]
+        self._back = [partial(layer.pack_back, p, packed) for layer, p, packed in triples]
+
+    def packing(self, back: bool) -> list[Callable[[], None]]:
+        """The pieces of work that pack all layers for going forward, and back if wanted."""
+        return self._forward + self._back if back else self._forward

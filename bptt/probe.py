@@ -1,0 +1,65 @@
+"""The error of single losses, step by step on its way back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .layers.base import Span
+from .losses import Loss
+from .model import Model
+from .packed import ModelWeights, parts
+from .task import Task
+from .window import Window
+
+__all__ = ["last_loss_errors"]
+
+
+def last_loss_errors(
+    model: Model,
+    loss: Loss,
+    x: NDArray,
+    targets: NDArray,
+    valid: NDArray,
+    state: Mapping[str, NDArray],
+) -> NDArray:
+    """∂ℓ_s/∂h_{s-k} of the losses at the last step s, for all lags k of ``x``.
+
+    Parameters
+    ----------
+    x : (T, B) ids or (T, B, I), checked.
+    targets, valid : (1, B, ...) and (1, B), of the last step, as the loss reads them.
+    state : to start from.
+
+    Returns
+    -------
+    (T, valid lanes, ΣH) float64: lag on axis 0, the units of all recurrent layers side by side.
+    """
+    steps, lanes = x.shape[:2]
+    window = Window(model.layers, lanes, steps, model.dtype, backward=True)
+    weights = ModelWeights(model.layers, model.params)
+    for work in weights.packing(back=True):
+        work()
+    window.begin(state)
+    window.forward(weights, x)
+    window.add_losses(loss, Task(x, targets, valid, 1.0))
+    grads = parts(model.params.like(), model.layers)
+    errors, carried = [], model.zero_state(lanes)
+    for t in reversed(range(steps)):
+        errors_from = t if t == steps - 1 else t + 1
+        window.go_back(weights, grads, Span(t, t + 1, errors_from), errors=carried)
+        errors.append(_of_all_layers(window))
+        window.read_state_errors(weights, carried, row=t)
+    return np.stack(errors)[:, valid[0]]
+
+
+def _of_all_layers(window: Window) -> NDArray:
+    """(B, ΣH) float64, δ of the step that `Window.go_back` came to."""
+    found = [
+        tape.errors[layer.carried[0]][:, : layer.sizes[1]]
+        for layer, tape in zip(window.layers, window.tapes, strict=True)
+        if layer.carried
+    ]
+    return np.concatenate(found, axis=1, dtype=np.float64)

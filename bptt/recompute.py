@@ -1,0 +1,239 @@
+"""A window that stores states once in a while, and runs the steps between them again to go back.
+
+    steps    |-- segment --|-- segment --|-- segment --|
+    forward  S             S             S             S     states are kept, the tape is not
+    back                                 `- run again, ´     newest first: forward, then back,
+                           `- run again, ´                   with the error of the state handed on
+
+(Chen et al. 2016; Gruslys et al. 2016.) With segments of √k2 steps a window takes about 2·√k2 rows
+of memory instead of k2, and runs forward twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from .layers import Layer
+from .layers.base import Kept, Span
+from .losses import Loss
+from .packed import ModelWeights
+from .task import Reach, Task
+from .window import Window
+
+__all__ = ["AnyWindow", "RecomputedWindow"]
+
+State: TypeAlias = dict[str, NDArray]
+
+
+class RecomputedWindow:
+    """A `Window` of ``capacity`` steps whose tape holds only ``segment`` of them at a time.
+
+    Where a window reaches back beyond its new steps, the older steps are run again from the state
+    before them, with the parameters of today; a `Window` keeps what older parameters made of them.
+
+    Parameters and attributes are those of `Window`, but for the output and its error, which are
+    only there for the segment at hand.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        lanes: int,
+        capacity: int,
+        dtype: DTypeLike,
+        segment: int,
+        *,
+        lookup_ids: int = 0,
+    ) -> None:
+        self.layers, self.lanes, self.capacity = layers, lanes, capacity
+        self.start = self.stop = 0
+        self._dtype, self._lookup_ids, self._keep = dtype, lookup_ids, 0
+        self._inner = self._window(segment)
+        self.x = np.zeros((capacity, *self._inner.x.shape[1:]), self._inner.x.dtype)
+        self.dx: NDArray | None = None
+        self._norms = {
+            i: np.zeros((capacity, lanes)) for i, layer in enumerate(layers) if layer.carried
+        }
+        self._states = [self._zero_state() for _ in range(-(-capacity // segment) + 1)]
+        self._errors = self._zero_state()
+        self._edges = {name: np.stack([rows, rows]) for name, rows in self._errors.items()}
+        self._sums: list[State] = [
+            {name: np.zeros(shape, dtype) for name, shape in layer.shapes().items()}
+            for layer in layers
+        ]
+        self._carries = 1 + max((i for i, layer in enumerate(layers) if layer.carried), default=-1)
+
+    def _window(self, segment: int) -> Window:
+        return Window(self.layers, self.lanes, segment, self._dtype, backward=True,
+                      lookup_ids=self._lookup_ids)  # fmt: skip
+
+    def _zero_state(self) -> State:
+        return {
+            f"{i}.{name}": np.zeros((self.lanes, layer.sizes[1]), self._dtype)
+            for i, layer in enumerate(self.layers)
+            for name in layer.carried
+        }
+
+    @property
+    def tapes(self) -> list:
+        """Of the segment at hand."""
+        return self._inner.tapes
+
+    def begin(self, state: Mapping[str, NDArray] | None = None, first_lane: int = 0) -> None:
+        """As `Window.begin`."""
+        self.start = self.stop = self._keep = 0
+        for name, rows in self._edges.items():
+            rows[...] = 0 if state is None else state[name][first_lane : first_lane + self.lanes]
+
+    def read_state(self, state: Mapping[str, NDArray], first_lane: int = 0) -> None:
+        """As `Window.read_state`, after the newest step."""
+        for name, (_, newest) in self._edges.items():
+            state[name][first_lane : first_lane + self.lanes] = newest
+
+    def read_state_errors(
+        self, weights: ModelWeights, errors: Mapping[str, NDArray], first_lane: int = 0
+    ) -> None:
+        """As `Window.read_state_errors`."""
+        self._inner.read_state_errors(weights, self._errors)
+        for name, rows in self._errors.items():
+            errors[name][first_lane : first_lane + self.lanes] = rows
+
+    def norms(self, i: int) -> NDArray:
+        """As `Window.norms`."""
+        return self._norms[i]
+
+    def views(self, keep: int) -> dict[str, Kept]:
+        """As `Window.views`; of states, those before and after these steps."""
+        views = {"x": Kept(self.x[self.stop - min(keep, self.stop) : self.stop], 0, 0)}
+        return views | {name: Kept(rows, 0, 0) for name, rows in self._edges.items()}
+
+    def resume(self, steps: int) -> None:
+        """As `Window.resume`."""
+        self.start, self.stop, self._keep = 0, steps, steps
+
+    def update(
+        self,
+        weights: ModelWeights,
+        task: Task,
+        loss: Loss,
+        grads: Sequence[Mapping[str, NDArray]],
+        reach: Reach,
+    ) -> float:
+        """As `Window.update`."""
+        new = len(task.x)
+        kept = min(self._keep, self.stop, self.capacity - new)
+        self.x[:kept] = self.x[self.stop - kept : self.stop]
+        self.x[kept : kept + new] = task.x
+        self.stop, self._keep = kept + new, reach.keep
+        segments = self._segments(reach.segment)
+        self._run_ahead(weights, segments)
+        return self._run_back(weights, task, loss, grads, reach, segments)
+
+    def _segments(self, length: int) -> list[tuple[int, int]]:
+        """First and last steps of each stretch of ``length`` steps, for which room is made."""
+        if length != self._inner.capacity:
+            self._inner = self._window(length)
+        segments = [
+            (first, min(first + length, self.stop)) for first in range(0, self.stop, length)
+        ]
+        while len(self._states) <= len(segments):
+            self._states.append(self._zero_state())
+        return segments
+
+    def _run_ahead(self, weights: ModelWeights, segments: list[tuple[int, int]]) -> None:
+        """Run all steps, and keep the states between segments."""
+        oldest, newest = ({n: rows[i] for n, rows in self._edges.items()} for i in (0, 1))
+        for name, rows in oldest.items():
+            self._states[0][name][...] = rows
+        before_next = self.stop - min(self._keep, self.stop)
+        for j, (first, last) in enumerate(segments):
+            self._inner.begin(self._states[j])
+            count = len(self.layers) if last == self.stop else self._carries
+            self._inner.forward(weights, self.x[first:last], count)
+            self._inner.read_state(self._states[j + 1])
+            if first <= before_next <= last:
+                self._inner.read_state(oldest, row=before_next - first)
+        self._inner.read_state(newest)
+
+    def _run_back(
+        self,
+        weights: ModelWeights,
+        task: Task,
+        loss: Loss,
+        grads: Sequence[Mapping[str, NDArray]],
+        reach: Reach,
+        segments: list[tuple[int, int]],
+    ) -> float:
+        """Run segment after segment again, newest first, and take the error back through each."""
+        total, oldest = 0.0, max(0, self.stop - reach.k2)
+        new = self.stop - len(task.x)
+        for j, (first, last) in reversed(list(enumerate(segments))):
+            if last <= oldest:
+                break
+            newest = last == self.stop
+            if not newest:
+                self._inner.begin(self._states[j])
+                self._inner.forward(weights, self.x[first:last])
+            part = _part(task, self.stop - len(task.targets) - first, last - first)
+            total += self._inner.add_losses(loss, part)
+            self._inner.weigh(_weights(reach, first - new, last - new))
+            skipped = max(oldest - first, 0)
+            errors_from = max(skipped, last - first - len(part.targets))
+            span = Span(skipped, last - first, errors_from, reach.clip_delta)
+            errors = None if newest else self._errors
+            self._inner.go_back(
+                weights, grads if newest else self._sums, span, reach.want_dx, errors
+            )
+            if not newest:
+                _add(self._sums, grads)
+            if j and not skipped:
+                self._inner.read_state_errors(weights, self._errors)
+            self._write_back(first, last, reach.want_dx)
+        return total
+
+    def _write_back(self, first: int, last: int, want_dx: bool) -> None:
+        """Take what the segment at hand leaves of its steps."""
+        for i, norms in self._norms.items():
+            norms[first:last] = self._inner.norms(i)[: last - first]
+        found = self._inner.dx
+        if want_dx and found is not None:
+            if self.dx is None:
+                self.dx = np.zeros((self.capacity, *found.shape[1:]), self._dtype)
+            self.dx[first:last] = found[: last - first]
+
+    def nbytes(self) -> int:
+        """Bytes that all arrays of this window take."""
+        states = [*self._states, self._edges, self._errors, *self._sums]
+        arrays = [array for state in states for array in state.values()]
+        arrays += [self.x, *self._norms.values(), *(() if self.dx is None else (self.dx,))]
+        return self._inner.nbytes() + sum(array.nbytes for array in arrays)
+
+
+AnyWindow: TypeAlias = Window | RecomputedWindow
+
+
+def _add(parts: Sequence[Mapping[str, NDArray]], to: Sequence[Mapping[str, NDArray]]) -> None:
+    for found, sums in zip(parts, to, strict=True):
+        for name, part in found.items():
+            sums[name] += part
+
+
+def _weights(reach: Reach, first: int, last: int) -> NDArray | None:
+    """Those of `Reach.weights` that belong to steps ``first`` to ``last``, counted from the first
+    of the new ones; 1 before it."""
+    if reach.weights is None:
+        return None
+    weights = np.ones(last - first)
+    weights[max(0, -first) :] = reach.weights[max(0, first) : max(0, last)]
+    return weights
+
+
+def _part(task: Task, first_target: int, steps: int) -> Task:
+    """The targets of ``task`` that belong to a segment; the first of all is at ``first_target``."""
+    begin = min(max(0, -first_target), len(task.targets))
+    end = min(max(begin, steps - first_target), len(task.targets))
+    return task._replace(targets=task.targets[begin:end], valid=task.valid[begin:end])

@@ -1,0 +1,103 @@
+"""What a truncation policy is: it plans, update by update, how the error flows back."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..clip import check_bound
+from ..memory import Memory, check_memory
+
+__all__ = ["Memo", "Plan", "Probe", "Truncation", "check_count"]
+
+Memo: TypeAlias = Mapping[str, int]
+"""What a policy remembers from update to update; the trainer keeps it."""
+Probe: TypeAlias = Callable[[int], NDArray | None]
+"""From a number of steps to the δ of single losses so many steps back, as `last_loss_errors` gives
+them; None if the stream has fewer left."""
+
+
+class Plan(NamedTuple):
+    """One update.
+
+    k1 : new steps.
+    k2 : steps that the error flows back, counted from the newest.
+    losses : how many of the new steps, the newest, have a loss that enters.
+    rate : by which the learning rate is multiplied.
+    weights : (k1,), by which the error that comes back to each new step from the next is
+        multiplied; None for 1.
+    per : the gradient is that of the sum of the losses over ``per`` · B; None for their mean over
+        the valid targets.
+    """
+
+    k1: int
+    k2: int
+    losses: int
+    rate: float = 1.0
+    weights: NDArray | None = None
+    per: float | None = None
+
+
+@dataclass(frozen=True)
+class Truncation(ABC):
+    """How far back through time the error of an update flows.
+
+    Parameters
+    ----------
+    clip_delta : largest norm of δ_t of a lane. At every step back through time, a δ_t whose norm is
+        larger is scaled down to it. δ_t is the error of the update's loss, which is a mean over
+        its targets. None for no bound.
+    memory : None to store what every step of a window leaves for the way back. "sqrt" to store the
+        states of every √k2 steps only, and run the steps between them again; or a number, to do
+        so with the longest stretches for which the tapes of all lanes fit into so many MB
+        (10⁶ bytes). The gradient is the same. With k1 < k2 the older steps of a window are then
+        run again with today's parameters, where otherwise they stay as older parameters left them.
+    """
+
+    clip_delta: float | None = field(default=None, kw_only=True)
+    memory: Memory = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.clip_delta is not None:
+            check_bound("clip_delta", self.clip_delta)
+        check_memory(self.memory)
+
+    @abstractmethod
+    def plan(self, n: int, left: int, memo: Memo) -> Plan:
+        """The update after ``n`` others, when ``left`` >= 1 steps of the stream are left."""
+
+    @abstractmethod
+    def usual(self, steps: int) -> int:
+        """The steps back of a usual update on a stream of ``steps`` steps."""
+
+    def adapt(self, memo: Memo, n: int, probe: Probe) -> Memo:
+        """What to remember from now on, after ``n`` updates."""
+        return memo
+
+    @property
+    def slides(self) -> bool:
+        """Whether windows overlap: more steps back than new ones."""
+        return False
+
+    @property
+    def bound(self) -> float:
+        """``clip_delta``, or inf."""
+        return math.inf if self.clip_delta is None else self.clip_delta
+
+
+def check_count(name: str, value: int) -> int:
+    """``value`` as an int.
+
+    Raises
+    ------
+    ValueError : if it is not a positive integer.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} must be a positive integer, got {value!r}")
+    return int(value)
