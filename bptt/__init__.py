@@ -14,6 +14,7 @@ from .layers import LSTM, RNN, Embedding, Layer, Linear
 from .losses import CrossEntropy, Loss, SquaredError
 from .model import Model
 from .optimizers import SGD, Adam, Optimizer
+from .report import TruncationReport, truncation_report
 from .schedules import Exponential, Schedule
 from .trainer import Step, Trainer
 from .truncation import ARTBP, TBPTT, AdaptiveTBPTT, FullBPTT, RandomTBPTT, Truncation
@@ -54,8 +55,10 @@ __all__ = [
     "Stream",
     "Trainer",
     "Truncation",
+    "TruncationReport",
     "Vocabulary",
     "gradients",
     "plot",
+    "truncation_report",
     "value_and_grad",
 ]

@@ -13,8 +13,9 @@ from .model import Model
 from .packed import ModelWeights, parts
 from .task import Task
 from .window import Window
+from .workers import Batch
 
-__all__ = ["last_loss_errors"]
+__all__ = ["last_loss_errors", "loss_errors"]
 
 
 def last_loss_errors(
@@ -53,6 +54,28 @@ def last_loss_errors(
         errors.append(_of_all_layers(window))
         window.read_state_errors(weights, carried, row=t)
     return np.stack(errors)[:, valid[0]]
+
+
+def loss_errors(
+    model: Model, loss: Loss, batch: Batch, state: Mapping[str, NDArray], lags: int
+) -> NDArray | None:
+    """`last_loss_errors` of the first losses of ``batch`` that have ``lags`` steps before them.
+
+    None if there is none.
+    """
+    targets_from = len(batch.x) - len(batch.targets)
+    steps = targets_from + np.flatnonzero(batch.valid.any(axis=1))
+    steps = steps[steps >= lags - 1]
+    if not steps.size:
+        return None
+    last = int(steps[0])
+    first = last + 1 - lags
+    if first:
+        _, state = model(batch.x[:first], state)
+    newest = slice(last - targets_from, last - targets_from + 1)
+    return last_loss_errors(
+        model, loss, batch.x[first : last + 1], batch.targets[newest], batch.valid[newest], state
+    )
 
 
 def _of_all_layers(window: Window) -> NDArray:

@@ -25,7 +25,7 @@ from .losses import Loss
 from .model import Model
 from .optimizers import Optimizer
 from .passes import Pass, check_fit
-from .probe import last_loss_errors
+from .probe import loss_errors
 from .task import Reach
 from .truncation import Memo, Plan, Truncation
 from .workers import Batch, Workers, best_workers, check_workers
@@ -185,12 +185,8 @@ class Trainer:
         reader = stream.reader(self.under_way.position)
         if stream.steps - reader.position < steps:
             return None
-        batch = self._batch(reader.take(steps), losses=1)
-        if not batch.count:
-            return None
-        return last_loss_errors(
-            self.model, self.loss, batch.x, batch.targets, batch.valid, self.team.state()
-        )
+        batch = self._batch(reader.take(2 * steps), losses=2 * steps)
+        return loss_errors(self.model, self.loss, batch, self.team.state(), steps)
 
     def _batch(self, chunk: Chunk, losses: int) -> Batch:
         """``chunk`` with the targets of its last ``losses`` steps."""
