@@ -53,7 +53,7 @@ class RecomputedWindow:
         self.start = self.stop = 0
         self._dtype, self._lookup_ids, self._keep = dtype, lookup_ids, 0
         self._inner = self._window(segment)
-        self.x = np.zeros((capacity, *self._inner.x.shape[1:]), self._inner.x.dtype)
+        self._older = self._inner.x[:0].copy()
         self.dx: NDArray | None = None
         self._norms = {
             i: np.zeros((capacity, lanes)) for i, layer in enumerate(layers) if layer.carried
@@ -86,6 +86,7 @@ class RecomputedWindow:
     def begin(self, state: Mapping[str, NDArray] | None = None, first_lane: int = 0) -> None:
         """As `Window.begin`."""
         self.start = self.stop = self._keep = 0
+        self._older = self._older[:0]
         for name, rows in self._edges.items():
             rows[...] = 0 if state is None else state[name][first_lane : first_lane + self.lanes]
 
@@ -108,12 +109,13 @@ class RecomputedWindow:
 
     def views(self, keep: int) -> dict[str, Kept]:
         """As `Window.views`; of states, those before and after these steps."""
-        views = {"x": Kept(self.x[self.stop - min(keep, self.stop) : self.stop], 0, 0)}
+        views = {"x": Kept(self._older, 0, 0)}
         return views | {name: Kept(rows, 0, 0) for name, rows in self._edges.items()}
 
     def resume(self, steps: int) -> None:
         """As `Window.resume`."""
         self.start, self.stop, self._keep = 0, steps, steps
+        self._older = np.zeros((steps, *self._inner.x.shape[1:]), self._inner.x.dtype)
 
     def update(
         self,
@@ -124,14 +126,12 @@ class RecomputedWindow:
         reach: Reach,
     ) -> float:
         """As `Window.update`."""
-        new = len(task.x)
-        kept = min(self._keep, self.stop, self.capacity - new)
-        self.x[:kept] = self.x[self.stop - kept : self.stop]
-        self.x[kept : kept + new] = task.x
-        self.stop, self._keep = kept + new, reach.keep
+        x = np.concatenate([self._older, task.x]) if len(self._older) else task.x
+        self.stop, self._keep = len(x), min(reach.keep, len(x))
+        self._older = x[self.stop - self._keep :].copy()
         segments = self._segments(reach.segment)
-        self._run_ahead(weights, segments)
-        return self._run_back(weights, task, loss, grads, reach, segments)
+        self._run_ahead(weights, x, segments)
+        return self._run_back(weights, x, task, loss, grads, reach, segments)
 
     def _segments(self, length: int) -> list[tuple[int, int]]:
         """First and last steps of each stretch of ``length`` steps, for which room is made."""
@@ -144,16 +144,18 @@ class RecomputedWindow:
             self._states.append(self._zero_state())
         return segments
 
-    def _run_ahead(self, weights: ModelWeights, segments: list[tuple[int, int]]) -> None:
+    def _run_ahead(
+        self, weights: ModelWeights, x: NDArray, segments: list[tuple[int, int]]
+    ) -> None:
         """Run all steps, and keep the states between segments."""
         oldest, newest = ({n: rows[i] for n, rows in self._edges.items()} for i in (0, 1))
         for name, rows in oldest.items():
             self._states[0][name][...] = rows
-        before_next = self.stop - min(self._keep, self.stop)
+        before_next = self.stop - self._keep
         for j, (first, last) in enumerate(segments):
             self._inner.begin(self._states[j])
             count = len(self.layers) if last == self.stop else self._carries
-            self._inner.forward(weights, self.x[first:last], count)
+            self._inner.forward(weights, x[first:last], count)
             self._inner.read_state(self._states[j + 1])
             if first <= before_next <= last:
                 self._inner.read_state(oldest, row=before_next - first)
@@ -162,6 +164,7 @@ class RecomputedWindow:
     def _run_back(
         self,
         weights: ModelWeights,
+        x: NDArray,
         task: Task,
         loss: Loss,
         grads: Sequence[Mapping[str, NDArray]],
@@ -177,7 +180,7 @@ class RecomputedWindow:
             newest = last == self.stop
             if not newest:
                 self._inner.begin(self._states[j])
-                self._inner.forward(weights, self.x[first:last])
+                self._inner.forward(weights, x[first:last])
             part = _part(task, self.stop - len(task.targets) - first, last - first)
             total += self._inner.add_losses(loss, part)
             self._inner.weigh(_weights(reach, first - new, last - new))
@@ -209,7 +212,7 @@ class RecomputedWindow:
         """Bytes that all arrays of this window take."""
         states = [*self._states, self._edges, self._errors, *self._sums]
         arrays = [array for state in states for array in state.values()]
-        arrays += [self.x, *self._norms.values(), *(() if self.dx is None else (self.dx,))]
+        arrays += [self._older, *self._norms.values(), *(() if self.dx is None else (self.dx,))]
         return self._inner.nbytes() + sum(array.nbytes for array in arrays)
 
 

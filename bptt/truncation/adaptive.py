@@ -15,7 +15,7 @@ __all__ = ["AdaptiveTBPTT"]
 _LOG = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AdaptiveTBPTT(Truncation):
     """The smallest window whose bias is within a tolerance (Aicher, Foti & Fox 2019).
 

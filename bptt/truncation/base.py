@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -79,6 +79,13 @@ class Truncation(ABC):
     def adapt(self, memo: Memo, n: int, probe: Probe) -> Memo:
         """What to remember from now on, after ``n`` updates."""
         return memo
+
+    def __repr__(self) -> str:
+        """The arguments that are not the usual ones."""
+        own_first = sorted(fields(self), key=lambda f: f.kw_only)
+        given = [(f, getattr(self, f.name)) for f in own_first]
+        words = [f"{f.name}={v!r}" for f, v in given if not f.kw_only or v is not None]
+        return f"{type(self).__name__}({', '.join(words)})"
 
     @property
     def slides(self) -> bool:

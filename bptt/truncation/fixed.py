@@ -10,7 +10,7 @@ from .base import Memo, Plan, Truncation, check_count
 __all__ = ["TBPTT", "FullBPTT"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TBPTT(Truncation):
     """Truncated backpropagation through time (Williams & Peng 1990, BPTT(h; h')).
 
@@ -60,7 +60,7 @@ class TBPTT(Truncation):
         return self.k1 < self.k2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FullBPTT(Truncation):
     """Backpropagation through the whole sequence (Werbos 1990): one update a pass.
 

@@ -19,7 +19,7 @@ __all__ = ["ARTBP", "RandomTBPTT"]
 _BLOCK = 1024
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RandomTBPTT(Truncation):
     """Windows of random length, as AWD-LSTM is trained (Merity, Keskar & Socher 2018, section 5).
 
@@ -68,7 +68,7 @@ class RandomTBPTT(Truncation):
         return self.k
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ARTBP(Truncation):
     """Anticipated reweighted truncated backpropagation (Tallec & Ollivier 2017): no bias.
 
