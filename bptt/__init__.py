@@ -8,7 +8,9 @@ from .block import Block
 from .clip import Clip, ClipNorm, ClipValue
 from .data import Stream, Vocabulary
 from .errors import DataError, FileFormatError, NonFiniteError, ShapeError
+from .flow import GradientFlow, gradient_flow
 from .gradient import Gradients, gradients, value_and_grad
+from .histories import histories
 from .history import History
 from .layers import LSTM, RNN, Embedding, Layer, Linear
 from .losses import CrossEntropy, Loss, SquaredError
@@ -16,6 +18,7 @@ from .model import Model
 from .optimizers import SGD, Adam, Optimizer
 from .report import TruncationReport, truncation_report
 from .schedules import Exponential, Schedule
+from .spectrum import JacobianSpectrum, jacobian_spectrum
 from .trainer import Step, Trainer
 from .truncation import ARTBP, TBPTT, AdaptiveTBPTT, FullBPTT, RandomTBPTT, Truncation
 
@@ -39,8 +42,10 @@ __all__ = [
     "Exponential",
     "FileFormatError",
     "FullBPTT",
+    "GradientFlow",
     "Gradients",
     "History",
+    "JacobianSpectrum",
     "Layer",
     "Linear",
     "Loss",
@@ -57,7 +62,10 @@ __all__ = [
     "Truncation",
     "TruncationReport",
     "Vocabulary",
+    "gradient_flow",
     "gradients",
+    "histories",
+    "jacobian_spectrum",
     "plot",
     "truncation_report",
     "value_and_grad",

@@ -11,7 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Decay", "fit_decay"]
+__all__ = ["Decay", "decay_rate", "fit_decay"]
+
+_TINY = 1e-30
+"""Of the largest norm: what is smaller has lost its digits in float32."""
 
 
 class Decay(NamedTuple):
@@ -46,7 +49,7 @@ def fit_decay(errors: NDArray, settled: int | None = None) -> Decay:
     lags = len(errors)
     settled = lags // 2 if settled is None else settled
     norms = np.sqrt(np.einsum("ksu,ksu->ks", errors, errors)).mean(axis=1)
-    rate = _rate(norms, settled)
+    rate = decay_rate(norms, settled)
     missed = _missed(norms, rate, settled)
     found = np.linalg.norm(errors.mean(axis=1).cumsum(axis=0), axis=1)
     least = np.max(found - missed)
@@ -55,9 +58,10 @@ def fit_decay(errors: NDArray, settled: int | None = None) -> Decay:
     return Decay(norms, rate, settled, missed / least)
 
 
-def _rate(norms: NDArray, settled: int) -> float:
-    """β, from the lags whose φ is above zero."""
-    lags = np.flatnonzero(norms[settled:] > 0)
+def decay_rate(norms: NDArray, settled: int) -> float:
+    """β, by which ``norms`` (lags,) fall a step from lag ``settled`` on: the least-squares line
+    through their logarithms. 0 if there are fewer than two above the smallest numbers."""
+    lags = np.flatnonzero(norms[settled:] > _TINY * norms.max(initial=0))
     if lags.size < 2:
         return 0.0
     slope = np.polynomial.polynomial.polyfit(lags, np.log(norms[settled:][lags]), 1)[1]

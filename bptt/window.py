@@ -157,14 +157,15 @@ class Window:
         first = max(self.start, self.stop - keep)
         return {
             name: kept._replace(rows=kept.rows[first : self.stop + kept.beyond])
-            for name, kept in self._kept().items()
+            for name, kept in self.kept().items()
         }
 
     def resume(self, steps: int) -> None:
         """Take the first ``steps`` rows for those of earlier updates; `views` writes them."""
         self.start, self.stop = 0, steps
 
-    def _kept(self) -> dict[str, Kept]:
+    def kept(self) -> dict[str, Kept]:
+        """By name, all that goes with the steps."""
         kept = {"x": Kept(self.x, 0, 0)}
         for i, tape in enumerate(self.tapes):
             kept |= {f"{i}.{name}": rows for name, rows in tape.kept().items()}
@@ -176,7 +177,7 @@ class Window:
         if self.stop + steps <= self.capacity:
             return
         kept = self.stop - self.start
-        for rows, _, beyond in self._kept().values():
+        for rows, _, beyond in self.kept().values():
             if kept + beyond:
                 rows[: kept + beyond] = rows[self.start : self.stop + beyond]
         self._back[:kept] = self._back[self.start : self.stop]

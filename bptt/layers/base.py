@@ -120,6 +120,8 @@ class Layer(ABC):
     """Whether the input may be a `Lookup`."""
     carried: ClassVar[tuple[str, ...]] = ()
     """Names of the states that go from step to step, each (B, n_out); the first is the output."""
+    gate_names: ClassVar[tuple[str, ...]] = ()
+    """Names of the gates that the tape keeps side by side as "z", each (B, n_out)."""
 
     @property
     @abstractmethod

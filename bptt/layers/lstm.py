@@ -56,6 +56,7 @@ class LSTM(Recurrent):
     forget_bias: float = 1.0
     gates: ClassVar[int] = 4
     carried: ClassVar[tuple[str, ...]] = ("h", "c")
+    gate_names: ClassVar[tuple[str, ...]] = ("i", "f", "g", "o")
 
     def __post_init__(self) -> None:
         super().__post_init__()

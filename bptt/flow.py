@@ -1,0 +1,257 @@
+"""How far back each loss reaches: the error of every loss at every step before it, exactly.
+
+(Hochreiter 1991; Bengio, Simard & Frasconi 1994; Pascanu, Mikolov & Bengio 2013.)
+
+All losses share one tape. They go back side by side, as if each were a lane of its own: at lag k
+the loss of step t is at step t - k, so a block of losses always lies on neighbouring rows::
+
+    loss of step      t0      t0+1     ...      t1-1
+    is at step        t0-k    t0+1-k   ...      t1-1-k         one step of a window with (t1 - t0)·B
+                      `----- rows of the tape -----´           lanes, and then lag k + 1
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .decay import decay_rate
+from .layers.base import Span
+from .losses import Loss
+from .model import Model
+from .packed import ModelWeights, parts
+from .task import Task
+from .window import Window
+from .workers import Batch
+
+__all__ = ["GradientFlow", "gradient_flow"]
+
+_ROWS = 2048
+"""Losses times lanes that go back at a time."""
+_FEW = 5
+"""Steps; a gradient that reaches no further is said to vanish."""
+_GROWS = 1 + 1e-6
+"""Rate above which a gradient is said to explode."""
+
+
+@dataclass(frozen=True, eq=False)
+class GradientFlow:
+    """‖∂ℓ_t/∂h_{t-k}‖ for losses at steps t and lags k.
+
+    norms : ``"1.h"`` -> (T, lags), or (T, lags, B) lane by lane; also ``"1.c"`` for an LSTM. nan
+        where step t has no loss, or t - k is before the first step. h_t and c_t are the state after
+        step t: ∂h is the error through the output and through the next step's gates, ∂c that
+        through the next step's cell.
+    window : k2, the window that the verdicts speak of; None for none.
+    """
+
+    norms: dict[str, NDArray]
+    window: int | None = None
+
+    def curve(self, name: str) -> NDArray:
+        """(lags,), the mean over all losses (and lanes) that reach so far back."""
+        return _mean(self._flat(name))
+
+    def quantiles(self, name: str, shares: ArrayLike = (0.1, 0.5, 0.9)) -> NDArray:
+        """(shares, lags) over losses (and lanes)."""
+        flat = self._flat(name)
+        found = np.full((np.size(shares), flat.shape[1]), np.nan)
+        for k, column in enumerate(flat.T):
+            valid = column[~np.isnan(column)]
+            if valid.size:
+                found[:, k] = np.quantile(valid, np.ravel(shares))
+        return found
+
+    def rate(self, name: str) -> float:
+        """β, by which the curve falls or grows a step, fitted to the later half of the lags."""
+        curve = self.curve(name)
+        curve = curve[np.isfinite(curve)]
+        return decay_rate(curve, len(curve) // 2)
+
+    def half_life(self, name: str) -> float:
+        """Steps from the peak of the curve, back to where it is half as high; inf if it is not."""
+        curve = np.nan_to_num(self.curve(name))
+        after = curve[curve.argmax() :]
+        below = np.flatnonzero(after <= after[0] / 2)
+        return float(below[0]) if below.size else math.inf
+
+    def reach(self, name: str, share: float = 0.99) -> int:
+        """The fewest newest steps that hold ``share`` of the summed flow.
+
+        Raises
+        ------
+        ValueError : if ``share`` is not in (0, 1].
+        """
+        if not 0 < share <= 1:
+            raise ValueError(f"share must be in (0, 1], got {share!r}")
+        held = self._held(name)
+        return int(np.argmax(held >= share * (1 - 1e-12))) + 1
+
+    def held_by(self, name: str, window: int) -> float:
+        """The share of the summed flow within the newest ``window`` steps."""
+        held = self._held(name)
+        return float(held[min(window, len(held)) - 1])
+
+    def verdict(self, name: str) -> str:
+        """In one sentence, what becomes of the gradient on its way back."""
+        return _verdict(self, name)
+
+    def _flat(self, name: str) -> NDArray:
+        """(losses, lags)."""
+        norms = self.norms[name]
+        return norms if norms.ndim == 2 else norms.swapaxes(1, 2).reshape(-1, norms.shape[1])
+
+    def _held(self, name: str) -> NDArray:
+        curve = np.nan_to_num(self.curve(name))
+        total = curve.sum()
+        return curve.cumsum() / total if total > 0 else np.ones(len(curve))
+
+    def __str__(self) -> str:
+        return "\n".join(self.verdict(name) for name in self.norms)
+
+
+def gradient_flow(
+    model: Model,
+    loss: Loss,
+    x: ArrayLike,
+    targets: ArrayLike,
+    state: Mapping[str, NDArray] | None = None,
+    *,
+    mask: NDArray | None = None,
+    lags: int | None = None,
+    per_lane: bool = False,
+    window: int | None = None,
+) -> GradientFlow:
+    """The error of the loss of every step, at every step before it.
+
+    Parameters
+    ----------
+    x : (T, B) integer ids, or (T, B, I) floats.
+    targets : (n, B) integers or (n, B, O) floats, for the last n <= T steps.
+    state : to start from; zeros if None.
+    mask : (n, B) bool, False where a target does not count.
+    lags : how far back; T if None.
+    per_lane : whether to keep lanes apart instead of their mean; T · lags · B numbers a layer.
+    window : k2, for the verdicts to speak of.
+
+    Raises
+    ------
+    DataError, ShapeError : as for `bptt.gradients`.
+    ValueError : if ``lags`` or ``window`` is not a positive integer.
+    """
+    if not isinstance(loss, Loss):
+        raise TypeError(f"loss must be a Loss, got {loss!r}")
+    for name, value in (("lags", lags), ("window", window)):
+        if value is not None and (not isinstance(value, int | np.integer) or value < 1):
+            raise ValueError(f"{name} must be a positive integer or None, got {value!r}")
+    x = model.check_input(x)
+    steps, lanes = x.shape[:2]
+    batch = Batch.of(model, loss, x, targets, mask)
+    state = model.check_state(state, lanes)
+    lags = steps if lags is None else min(int(lags), steps)
+    run = _Run(model, loss, batch, state)
+    shape = (steps, lags, lanes) if per_lane else (steps, lags)
+    norms = {name: np.full(shape, np.nan) for name in state}
+    size = max(1, _ROWS // lanes)
+    for first in range(steps - len(batch.targets), steps, size):
+        for lag, rows, found in run.back(first, min(first + size, steps), lags):
+            for name, values in found.items():
+                norms[name][rows, lag] = values if per_lane else _mean(values.T)
+    return GradientFlow(norms, None if window is None else int(window))
+
+
+class _Run:
+    """One forward pass, from which blocks of losses go back."""
+
+    def __init__(
+        self, model: Model, loss: Loss, batch: Batch, state: Mapping[str, NDArray]
+    ) -> None:
+        self.model, self.valid = model, batch.valid
+        self.steps, self.lanes = batch.x.shape[:2]
+        self.weights = ModelWeights(model.layers, model.params)
+        for work in self.weights.packing(back=True):
+            work()
+        self.window = Window(model.layers, self.lanes, self.steps, model.dtype, backward=True)
+        self.window.begin(state)
+        self.window.forward(self.weights, batch.x)
+        self.window.add_losses(loss, Task(batch.x, batch.targets, batch.valid, 1.0))
+        self.grads = parts(model.params.like(), model.layers)
+
+    def back(
+        self, first: int, last: int, lags: int
+    ) -> Iterator[tuple[int, slice, dict[str, NDArray]]]:
+        """Each lag, the rows of losses that are still going, and name -> their norms (rows, B)."""
+        count = last - first
+        window = Window(self.model.layers, count * self.lanes, 1, self.model.dtype, backward=True)
+        window.resume(1)
+        window.dy[0] = self.window.dy[first:last].reshape(window.dy[0].shape)
+        errors = self.model.zero_state(count * self.lanes)
+        valid = self.valid[len(self.valid) - self.steps + np.arange(first, last)]
+        for lag in range(min(lags, last)):
+            gone = max(0, lag - first)
+            self._fill(window, first - lag, gone, count)
+            cells = {name: array.copy() for name, array in errors.items()}
+            window.go_back(self.weights, self.grads, Span(0, 1, int(lag > 0)), errors=errors)
+            found = self._norms(window, cells)
+            rows = slice(first + gone, last)
+            yield (
+                lag,
+                rows,
+                {name: np.where(valid, norms, np.nan)[gone:] for name, norms in found.items()},
+            )
+            window.read_state_errors(self.weights, errors, row=0)
+
+    def _fill(self, window: Window, first: int, gone: int, count: int) -> None:
+        """Put the rows from ``first`` on side by side into the one row of ``window``.
+
+        gone : how many of these rows lie before the first step; what they hold does not matter.
+        """
+        ours, theirs = self.window.kept(), window.kept()
+        for name, (rows, _, beyond) in ours.items():
+            to = theirs[name].rows
+            for row in range(1 + beyond):
+                lanes = to[row].reshape(count, self.lanes, *rows.shape[2:])
+                lanes[gone:] = rows[first + gone + row : first + count + row]
+
+    def _norms(self, window: Window, arrived: Mapping[str, NDArray]) -> dict[str, NDArray]:
+        """Name -> (losses, B): δ, and the error that arrived at the other states."""
+        found = {}
+        for i, layer in enumerate(self.model.layers):
+            for name in layer.carried:
+                if name == layer.carried[0]:
+                    norms = window.norms(i)[0]
+                else:
+                    norms = np.linalg.norm(arrived[f"{i}.{name}"].astype(np.float64), axis=1)
+                found[f"{i}.{name}"] = norms.reshape(-1, self.lanes).copy()
+        return found
+
+
+def _mean(values: NDArray) -> NDArray:
+    """Over axis 0, without nan; nan where there is nothing else."""
+    there = ~np.isnan(values)
+    count = there.sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        return np.where(there, values, 0.0).sum(axis=0) / np.where(count, count, np.nan)
+
+
+def _verdict(flow: GradientFlow, name: str) -> str:
+    layer, _, what = name.partition(".")
+    subject = f"gradient of layer {layer}" + ("" if what == "h" else f" by {what}")
+    lags, rate, reach = flow.norms[name].shape[1], flow.rate(name), flow.reach(name)
+    if rate > _GROWS:
+        return f"The {subject} explodes: it grows by {rate - 1:.2%} a step."
+    if reach > 0.95 * lags > _FEW:
+        return f"The {subject} does not die out within the {lags} steps seen."
+    if reach <= _FEW:
+        return f"The {subject} vanishes: 99 % of it comes from the last {reach} steps."
+    tail = f"99 % of the {subject} comes from the last {reach} steps"
+    if flow.window is None:
+        return f"{tail}."
+    if flow.window >= reach:
+        return f"{tail}; a window of {flow.window} is long enough."
+    held = flow.held_by(name, flow.window)
+    return f"{tail}; a window of {flow.window} cuts it off: it holds {held:.1%}."
