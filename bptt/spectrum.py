@@ -28,8 +28,8 @@ class JacobianSpectrum:
 
     singular_values : (T, n), row k - 1 those of ∂h_{t+k}/∂h_t, largest first, where t is the step
         before the first and h the states h of all recurrent layers side by side.
-    lyapunov : (N,), exponents of the whole state, h and c: the mean logarithm by which small changes
-        grow a step, largest first.
+    lyapunov : (N,), exponents of the whole state, h and c: the mean logarithm by which small
+        changes grow a step, largest first.
     """
 
     singular_values: NDArray

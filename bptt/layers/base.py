@@ -84,6 +84,8 @@ class Tape:
         after `Layer.backward`, in the first of them δ of the first step; and after
         `Layer.state_errors`, the error of the state that came in.
     norms : (K, B) float64, ‖δ_t‖ before clipping; None for layers without state.
+    slopes : (K, G) float64, the slope of each gate's activation, added up over lanes and units,
+        padding included, as `Layer.backward` met it; None for layers without gates.
     """
 
     x: NDArray | Lookup
@@ -93,6 +95,7 @@ class Tape:
     gates: dict[str, tuple[NDArray, int]] = field(default_factory=dict)
     errors: dict[str, NDArray] = field(default_factory=dict)
     norms: NDArray | None = None
+    slopes: NDArray | None = None
     apart: Any = None
 
     def kept(self) -> dict[str, Kept]:
@@ -122,6 +125,8 @@ class Layer(ABC):
     """Names of the states that go from step to step, each (B, n_out); the first is the output."""
     gate_names: ClassVar[tuple[str, ...]] = ()
     """Names of the gates that the tape keeps side by side as "z", each (B, n_out)."""
+    gate_slopes: ClassVar[tuple[float, ...]] = ()
+    """The largest slope of each gate's activation, which is that at zero."""
 
     @property
     @abstractmethod

@@ -11,6 +11,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels.arithmetic import total
 from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
@@ -57,6 +58,7 @@ class LSTM(Recurrent):
     gates: ClassVar[int] = 4
     carried: ClassVar[tuple[str, ...]] = ("h", "c")
     gate_names: ClassVar[tuple[str, ...]] = ("i", "f", "g", "o")
+    gate_slopes: ClassVar[tuple[float, ...]] = (0.25, 0.25, 1.0, 0.25)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -82,10 +84,11 @@ class LSTM(Recurrent):
             back=room.back,
             zero=zeros((width,), dtype),
             norms=np.zeros((rows, lane_count)),
+            slopes=np.zeros((rows, self.gates)),
         )
         errors = {"h": arrays.dh, "c": arrays.dc}
         states, gates = {"h": h, "c": c}, {"z": (z, self.gates)}
-        return Tape(x, h[1:], states, arrays, gates, errors, arrays.norms)
+        return Tape(x, h[1:], states, arrays, gates, errors, arrays.norms, arrays.slopes)
 
     def step(
         self,
@@ -114,6 +117,7 @@ class _Arrays(NamedTuple):
     back : in, (K, B), weight of what comes back to each step.
     zero : in, (Hp,).
     norms : out, (K, B) float64, ‖δ_t‖.
+    slopes : out, (K, 4) float64, as in `Tape`.
     """
 
     z: NDArray
@@ -125,6 +129,7 @@ class _Arrays(NamedTuple):
     back: NDArray
     zero: NDArray
     norms: NDArray
+    slopes: NDArray
 
 
 @kernel
@@ -208,6 +213,7 @@ def _backward_cell(arrays, t):
     z, c, dz, dh, dc = arrays.z, arrays.c, arrays.dz, arrays.dh, arrays.dc
     count, width = dh.shape
     size = lanes(dh)
+    slopes_i = slopes_f = slopes_g = slopes_o = splat(dh, 0.0)
     for b in range(count):
         weight = splat(dh, arrays.back[t, b])
         for unit in range(0, width, size):
@@ -219,11 +225,17 @@ def _backward_cell(arrays, t):
             squashed = tanh(load(c, before + count * width))
             delta = load(dh, state)
             cell = load(dc, state) * weight + delta * o * (1.0 - squashed * squashed)
-            store(dz, at, cell * g * i * (1.0 - i))
-            store(dz, at + size, cell * load(c, before) * f * (1.0 - f))
-            store(dz, at + 2 * size, cell * i * (1.0 - g * g))
-            store(dz, at + 3 * size, delta * squashed * o * (1.0 - o))
+            slope_i, slope_f = i * (1.0 - i), f * (1.0 - f)
+            slope_g, slope_o = 1.0 - g * g, o * (1.0 - o)
+            store(dz, at, cell * g * slope_i)
+            store(dz, at + size, cell * load(c, before) * slope_f)
+            store(dz, at + 2 * size, cell * i * slope_g)
+            store(dz, at + 3 * size, delta * squashed * slope_o)
             store(dc, state, cell * f)
+            slopes_i, slopes_f = slopes_i + slope_i, slopes_f + slope_f
+            slopes_g, slopes_o = slopes_g + slope_g, slopes_o + slope_o
+    arrays.slopes[t, 0], arrays.slopes[t, 1] = total(slopes_i), total(slopes_f)
+    arrays.slopes[t, 2], arrays.slopes[t, 3] = total(slopes_g), total(slopes_o)
 
 
 @kernel
