@@ -5,7 +5,7 @@ The tour is in ``docs/``; `Model`, `Trainer` and `Stream` are where to begin.
 
 from . import plot
 from .block import Block
-from .clip import Clip, ClipNorm, ClipValue
+from .clip import Clip, ClipNorm, Clipping, ClipValue
 from .data import Stream, Vocabulary
 from .errors import DataError, FileFormatError, NonFiniteError, ShapeError
 from .flow import GradientFlow, gradient_flow
@@ -21,6 +21,7 @@ from .schedules import Exponential, Schedule
 from .spectrum import JacobianSpectrum, jacobian_spectrum
 from .trainer import Step, Trainer
 from .truncation import ARTBP, TBPTT, AdaptiveTBPTT, FullBPTT, RandomTBPTT, Truncation
+from .watch import ParameterNorms, Watch
 
 __version__ = "0.1.0"
 
@@ -36,6 +37,7 @@ __all__ = [
     "Clip",
     "ClipNorm",
     "ClipValue",
+    "Clipping",
     "CrossEntropy",
     "DataError",
     "Embedding",
@@ -52,6 +54,7 @@ __all__ = [
     "Model",
     "NonFiniteError",
     "Optimizer",
+    "ParameterNorms",
     "RandomTBPTT",
     "Schedule",
     "ShapeError",
@@ -62,6 +65,7 @@ __all__ = [
     "Truncation",
     "TruncationReport",
     "Vocabulary",
+    "Watch",
     "gradient_flow",
     "gradients",
     "histories",

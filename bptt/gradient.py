@@ -14,6 +14,7 @@ from .losses import Loss
 from .memory import Memory, check_memory
 from .model import Model
 from .task import Reach
+from .watch import flow
 from .workers import Batch, Workers, check_workers
 
 __all__ = ["Gradients", "gradients", "value_and_grad"]
@@ -118,5 +119,5 @@ def gradients(
         x=team.input_gradient(),
         state=team.state_gradient(),
         final_state=team.state(),
-        flow=team.flow(steps, bound),
+        flow=flow(team, steps, bound),
     )

@@ -57,6 +57,11 @@ class Optimizer(ABC):
     ) -> None:
         """Take the step number ``n`` (the first is 1): ``params`` and ``moments`` in and out."""
 
+    def change(self, moments: Mapping[str, NDArray], n: int, rate: float) -> NDArray | None:
+        """What step ``n``, which left ``moments``, added to the parameters, (N,); None if an
+        optimizer does not say."""
+        return None
+
 
 @dataclass(frozen=True)
 class SGD(Optimizer):
@@ -92,6 +97,9 @@ class SGD(Optimizer):
     ) -> None:
         numbers = _typed((rate, self.momentum, *clipping), params)
         _sgd(params, grads, moments["velocity"], numbers)
+
+    def change(self, moments: Mapping[str, NDArray], n: int, rate: float) -> NDArray:
+        return -rate * moments["velocity"]
 
 
 @dataclass(frozen=True)
@@ -137,6 +145,11 @@ class Adam(Optimizer):
         decays = (self.beta1, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2)
         numbers = _typed((step, spread, *decays, self.eps, *clipping), params)
         _adam(params, grads, moments["m"], moments["v"], numbers)
+
+    def change(self, moments: Mapping[str, NDArray], n: int, rate: float) -> NDArray:
+        step = rate / (1.0 - self.beta1**n)
+        spread = (1.0 - self.beta2**n) ** -0.5
+        return -step * moments["m"] / (np.sqrt(moments["v"]) * spread + self.eps)
 
 
 OPTIMIZERS = {optimizer.__name__: optimizer for optimizer in (SGD, Adam)}

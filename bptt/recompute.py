@@ -58,6 +58,11 @@ class RecomputedWindow:
         self._norms = {
             i: np.zeros((capacity, lanes)) for i, layer in enumerate(layers) if layer.carried
         }
+        self._slopes = {
+            i: np.zeros((capacity, len(layer.gate_names)))
+            for i, layer in enumerate(layers)
+            if layer.gate_names
+        }
         self._states = [self._zero_state() for _ in range(-(-capacity // segment) + 1)]
         self._errors = self._zero_state()
         self._edges = {name: np.stack([rows, rows]) for name, rows in self._errors.items()}
@@ -106,6 +111,10 @@ class RecomputedWindow:
     def norms(self, i: int) -> NDArray:
         """As `Window.norms`."""
         return self._norms[i]
+
+    def slopes(self, i: int) -> NDArray:
+        """As `Window.slopes`."""
+        return self._slopes[i]
 
     def views(self, keep: int) -> dict[str, Kept]:
         """As `Window.views`; of states, those before and after these steps."""
@@ -202,6 +211,8 @@ class RecomputedWindow:
         """Take what the segment at hand leaves of its steps."""
         for i, norms in self._norms.items():
             norms[first:last] = self._inner.norms(i)[: last - first]
+        for i, slopes in self._slopes.items():
+            slopes[first:last] = self._inner.slopes(i)[: last - first]
         found = self._inner.dx
         if want_dx and found is not None:
             if self.dx is None:
@@ -212,7 +223,12 @@ class RecomputedWindow:
         """Bytes that all arrays of this window take."""
         states = [*self._states, self._edges, self._errors, *self._sums]
         arrays = [array for state in states for array in state.values()]
-        arrays += [self._older, *self._norms.values(), *(() if self.dx is None else (self.dx,))]
+        arrays += [
+            self._older,
+            *self._norms.values(),
+            *self._slopes.values(),
+            *(() if self.dx is None else (self.dx,)),
+        ]
         return self._inner.nbytes() + sum(array.nbytes for array in arrays)
 
 

@@ -28,6 +28,7 @@ from .passes import Pass, check_fit
 from .probe import loss_errors
 from .task import Reach
 from .truncation import Memo, Plan, Truncation
+from .watch import Watch, flow, watch
 from .workers import Batch, Workers, best_workers, check_workers
 
 __all__ = ["Step", "Trainer"]
@@ -118,6 +119,7 @@ class Trainer:
         self.under_way: Pass | None = None
         self.team: Workers | None = None
         self._evaluators: Workers | None = None
+        self._newest: tuple[int, float] | None = None
         self._sums = np.zeros(8)
 
     def steps(self, stream: Stream) -> Iterator[Step]:
@@ -158,6 +160,22 @@ class Trainer:
         """Whether a pass over ``stream`` is under way."""
         here = self.under_way
         return here is not None and not here.finished and here.signature == stream.signature()
+
+    def watch(self) -> Watch:
+        """A close look at the newest update: errors, saturation, and norms of every parameter.
+
+        It reads what the update left, so look before the next one. Updates that nobody looks at
+        cost nothing.
+
+        Raises
+        ------
+        ValueError : if there was no update since the trainer was made or loaded.
+        """
+        if self._newest is None:
+            raise ValueError("there was no update since the trainer was made or loaded")
+        k2, rate = self._newest
+        update = self.optimizer.change(self.moments, self.n, rate)
+        return watch(self.n, self.model, self.team, k2, self.truncation.bound, update)
 
     def restart(self) -> None:
         """Forget a pass that is under way: the next one begins at the beginning."""
@@ -211,13 +229,14 @@ class Trainer:
         if batch.count:
             clipping = _UNCLIPPED if self.clip is None else self.clip.clipping(norm)
             rate = plan.rate * self.optimizer.rate(self.n - 1, self.epoch)
+            self._newest = plan.k2, rate
             self.optimizer.update(
                 self.model.params.flat, grads.flat, self.moments, self.n, rate, clipping
             )
         self.seconds += time.perf_counter() - began
         loss = total / batch.count if batch.count else math.nan
-        flow = self.team.flow(plan.k2, bound)
-        return Step(self.n, loss, batch.count, norm, grads, len(batch.x), plan.k2, flow)
+        norms = flow(self.team, plan.k2, bound)
+        return Step(self.n, loss, batch.count, norm, grads, len(batch.x), plan.k2, norms)
 
     def fit(
         self,

@@ -152,6 +152,10 @@ class Window:
         """(K, B) float64, ‖δ_t‖ of layer ``i`` before it is bounded, row by row of the tape."""
         return self.tapes[i].norms
 
+    def slopes(self, i: int) -> NDArray:
+        """(K, G), the slopes of the gates of layer ``i`` as in `Tape`, row by row of the tape."""
+        return self.tapes[i].slopes
+
     def views(self, keep: int) -> dict[str, Kept]:
         """By name, the newest ``keep`` steps of all that goes with them."""
         first = max(self.start, self.stop - keep)

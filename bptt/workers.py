@@ -258,22 +258,17 @@ class Workers:
             window.read_state_errors(self.weights, errors, lane)
         return errors
 
-    def flow(self, k2: int, clip_delta: float = math.inf) -> dict[str, NDArray]:
-        """``"1.h"`` -> (k2,) norms of δ_t over all lanes, newest last; nan where no step is."""
-        flow = {}
-        last = self.windows[0].stop
-        first = max(self.windows[0].start, last - k2)
-        for i, layer in enumerate(self.model.layers):
-            if layer.carried:
-                squares = np.zeros(last - first)
-                for window in self.windows:
-                    norms = window.norms(i)[first:last]
-                    bounded = norms if clip_delta == math.inf else np.minimum(norms, clip_delta)
-                    squares += np.einsum("tb,tb->t", bounded, bounded)
-                norms = np.full(k2, np.nan)
-                norms[k2 - len(squares) :] = np.sqrt(squares)
-                flow[f"{i}.{layer.carried[0]}"] = norms
-        return flow
+    def norms(self, i: int, k2: int) -> NDArray:
+        """(k, B), ‖δ_t‖ of layer ``i`` before it is bounded, of the newest k <= ``k2`` steps."""
+        return np.concatenate([w.norms(i)[self._newest(k2)] for w in self.windows], axis=1)
+
+    def slopes(self, i: int, k2: int) -> NDArray:
+        """(k, G), the slopes of the gates of layer ``i`` as in `Tape`, of the newest k steps."""
+        return sum(w.slopes(i)[self._newest(k2)] for w in self.windows)
+
+    def _newest(self, k2: int) -> slice:
+        window = self.windows[0]
+        return slice(max(window.start, window.stop - k2), window.stop)
 
     def first_not_finite(self) -> tuple[str, str]:
         """What went wrong first in the newest window, in words; and the layer it is in."""

@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 import bptt
-from bptt.clip import Clipping
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -163,7 +162,7 @@ class Along(bptt.Optimizer):
         moments: Mapping[str, NDArray],
         n: int,
         rate: float,
-        clipping: Clipping,
+        clipping: bptt.Clipping,
     ) -> None:
         clipped = np.clip(grads * clipping.factor, -clipping.limit, clipping.limit)
         params -= rate * (clipped @ self.direction) * self.direction

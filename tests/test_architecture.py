@@ -27,6 +27,7 @@ ROOMS = [
     "pool",
     "workers",
     "clip",
+    "watch",
     "gradient",
     "probe",
     "decay",

@@ -24,7 +24,9 @@ def python_in(page):
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="trains for minutes without compiled kernels")
-@pytest.mark.parametrize(("page", "at_least"), [("README.md", 1), ("docs/tour.md", 12), ("docs/truncation.md", 2)])
+@pytest.mark.parametrize(
+    ("page", "at_least"), [("README.md", 1), ("docs/tour.md", 12), ("docs/truncation.md", 2)]
+)
 def test_every_python_block_runs(page, at_least, tmp_path, monkeypatch):
     count, code = python_in(page)
     assert count >= at_least
