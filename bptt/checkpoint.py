@@ -28,7 +28,7 @@ __all__ = ["load", "save"]
 
 _KNOWN = LOSSES | OPTIMIZERS | SCHEDULES | TRUNCATIONS | CLIPS
 _POLICIES = ("loss", "optimizer", "truncation", "clip")
-_COUNTERS = ("workers", "n", "epoch", "seconds", "memo")
+_COUNTERS = ("n", "epoch", "seconds", "memo")
 
 
 def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
@@ -41,7 +41,7 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     """
     config = {name: describe(getattr(trainer, name), _KNOWN) for name in _POLICIES}
     config |= {name: getattr(trainer, name) for name in _COUNTERS}
-    config |= {"model": trainer.model.config(), "pass": None}
+    config |= {"model": trainer.model.config(), "workers": trainer.workers, "pass": None}
     arrays = {f"params.{name}": view for name, view in trainer.model.params.items()}
     arrays |= {f"moments.{name}": moment for name, moment in trainer.moments.items()}
     arrays |= {f"history.{name}": column for name, column in trainer.history.to_arrays().items()}
@@ -76,7 +76,7 @@ def _restored(
     model = Model.from_config(config["model"])
     files.fill(path, model.params, _under("params.", arrays))
     policies = {name: build(config[name], _KNOWN) for name in _POLICIES}
-    trainer = kind(model, **policies)
+    trainer = kind(model, **policies, workers=config["workers"])
     for name in _COUNTERS:
         setattr(trainer, name, config[name])
     files.fill(path, trainer.moments, _under("moments.", arrays))

@@ -24,9 +24,8 @@ from .layers.base import Span
 from .losses import Loss
 from .model import Model
 from .packed import ModelWeights, parts
-from .task import Task
+from .task import Batch, Task
 from .window import Window
-from .workers import Batch
 
 __all__ = ["GradientFlow", "gradient_flow"]
 

@@ -13,9 +13,9 @@ from .clip import check_bound
 from .losses import Loss
 from .memory import Memory, check_memory
 from .model import Model
-from .task import Reach
+from .task import Batch, Reach
 from .watch import flow
-from .workers import Batch, Workers, check_workers
+from .workers import Workers, check_workers
 
 __all__ = ["Gradients", "gradients", "value_and_grad"]
 

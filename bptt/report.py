@@ -17,9 +17,9 @@ from .losses import Loss
 from .model import Model
 from .passes import check_fit
 from .probe import loss_errors
-from .task import Reach
+from .task import Batch, Reach
 from .truncation import TBPTT
-from .workers import Batch, Workers, best_workers, check_workers
+from .workers import Workers, best_workers, check_workers
 
 __all__ = ["TruncationReport", "truncation_report"]
 
@@ -173,8 +173,7 @@ class _Probe:
         reader = self.stream.reader()
         while reader.position < self.steps:
             chunk = reader.take(min(k1, self.steps - reader.position))
-            x = self.model.check_input(chunk.x)
-            yield Batch.of(self.model, self.loss, x, chunk.targets, chunk.mask)
+            yield Batch.of_chunk(self.model, self.loss, chunk)
 
     def run(self, k1: int, k2: int, memory: str | None) -> tuple[NDArray, float, float, float]:
         """The gradient of the mean loss in float64, the sum of the losses, ms an update, and MB."""

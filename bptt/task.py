@@ -3,11 +3,66 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Reach", "Task"]
+from .errors import ShapeError
+from .losses import Loss
+
+if TYPE_CHECKING:
+    from .data import Chunk
+    from .model import Model
+
+__all__ = ["Batch", "Reach", "Task"]
+
+
+class Batch(NamedTuple):
+    """What a window runs on.
+
+    x : (k, B) ids or (k, B, I).
+    targets : (n, B, ...) for the last n <= k steps, as the loss reads them.
+    valid : (n, B) bool.
+    count : how many are.
+    """
+
+    x: NDArray
+    targets: NDArray
+    valid: NDArray
+    count: int
+
+    @classmethod
+    def of(cls, model: Model, loss: Loss, x: NDArray, targets: ArrayLike,
+           mask: NDArray | None) -> Batch:  # fmt: skip
+        """Check the targets for ``x``, which has been checked.
+
+        Raises
+        ------
+        DataError, ShapeError : if they do not fit the loss, the outputs or ``x``.
+        """
+        targets = loss.targets(targets, x.shape[1], model.n_out, model.dtype)
+        if not 1 <= len(targets) <= len(x):
+            raise ShapeError(f"targets have {len(targets)} steps, but x has {len(x)}")
+        mask = None if mask is None else np.asarray(mask)
+        if mask is not None and (mask.dtype != np.bool_ or mask.shape != targets.shape[:2]):
+            raise ShapeError(
+                f"mask must be {targets.shape[:2]} of bool, got {mask.shape} of {mask.dtype}"
+            )
+        valid = loss.valid(targets, mask)
+        return cls(x, targets, valid, int(np.count_nonzero(valid)))
+
+    @classmethod
+    def of_chunk(cls, model: Model, loss: Loss, chunk: Chunk, losses: int | None = None) -> Batch:
+        """``chunk`` with the targets of its last ``losses`` steps; of all if None.
+
+        Raises
+        ------
+        DataError, ShapeError : if it does not fit the model or the loss.
+        """
+        newest = slice(None if losses is None else -losses, None)
+        mask = None if chunk.mask is None else chunk.mask[newest]
+        return cls.of(model, loss, model.check_input(chunk.x), chunk.targets[newest], mask)
 
 
 class Task(NamedTuple):

@@ -19,6 +19,7 @@ from .block import Block
 from .clip import Clip, ClipNorm, Clipping
 from .data import Chunk, Stream
 from .errors import NonFiniteError
+from .evaluation import Evaluator
 from .history import History
 from .kernels.vectors import sum_of_squares
 from .losses import Loss
@@ -26,15 +27,14 @@ from .model import Model
 from .optimizers import Optimizer
 from .passes import Pass, check_fit
 from .probe import loss_errors
-from .task import Reach
+from .task import Batch, Reach
 from .truncation import Memo, Plan, Truncation
 from .watch import Watch, flow, watch
-from .workers import Batch, Workers, best_workers, check_workers
+from .workers import Workers, best_workers, check_workers
 
 __all__ = ["Step", "Trainer"]
 
 _UNCLIPPED = Clipping(1.0, math.inf)
-_EVALUATED_STEPS = 64
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Trainer:
         self.memo: Memo = {}
         self.under_way: Pass | None = None
         self.team: Workers | None = None
-        self._evaluators: Workers | None = None
+        self._evaluator = Evaluator(model, loss, self.workers)
         self._newest: tuple[int, float] | None = None
         self._sums = np.zeros(8)
 
@@ -203,19 +203,13 @@ class Trainer:
         reader = stream.reader(self.under_way.position)
         if stream.steps - reader.position < steps:
             return None
-        batch = self._batch(reader.take(2 * steps), losses=2 * steps)
+        batch = Batch.of_chunk(self.model, self.loss, reader.take(2 * steps))
         return loss_errors(self.model, self.loss, batch, self.team.state(), steps)
-
-    def _batch(self, chunk: Chunk, losses: int) -> Batch:
-        """``chunk`` with the targets of its last ``losses`` steps."""
-        x = self.model.check_input(chunk.x)
-        mask = None if chunk.mask is None else chunk.mask[-losses:]
-        return Batch.of(self.model, self.loss, x, chunk.targets[-losses:], mask)
 
     def _update(self, chunk: Chunk, plan: Plan, keep: int) -> Step:
         began = time.perf_counter()
         bound = self.truncation.bound
-        batch = self._batch(chunk, plan.losses)
+        batch = Batch.of_chunk(self.model, self.loss, chunk, plan.losses)
         self.team.reserve(plan.k2, self.truncation.slides)
         reach = Reach(plan.k2, keep, bound, plan.weights)
         scale = None if plan.per is None else 1 / (plan.per * batch.x.shape[1])
@@ -294,18 +288,9 @@ class Trainer:
         """
         check_fit(stream, self.model, self.loss)
         began = time.perf_counter()
-        if self._evaluators is None or self._evaluators.lanes != stream.batch:
-            count = self.workers or best_workers(self.model, stream.batch, _EVALUATED_STEPS)
-            self._evaluators = Workers(self.model, stream.batch, count, _EVALUATED_STEPS)
-            self._evaluators.reserve_forward(_EVALUATED_STEPS)
-        self._evaluators.begin()
-        losses, targets, reader = [], 0, stream.reader()
-        while (chunk := reader.take(_EVALUATED_STEPS)) is not None:
-            batch = self._batch(chunk, len(chunk.x))
-            losses.append(self._evaluators.forward(batch, self.loss))
-            targets += batch.count
+        found = self._evaluator.mean_loss(stream)
         self.seconds += time.perf_counter() - began
-        return math.fsum(losses) / targets if targets else math.nan
+        return found
 
     def _failure(self) -> NonFiniteError:
         what, where = self.team.first_not_finite()

@@ -9,13 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from .block import Block
-from .errors import ShapeError
 from .kernels.vectors import add
 from .layers.lookup import Lookup
 from .losses import Loss
@@ -25,10 +23,10 @@ from .packed import ModelWeights, parts
 from .pool import Pool, cpu_count
 from .recompute import AnyWindow, RecomputedWindow
 from .tapes import read_tapes, write_tapes
-from .task import Reach, Task
+from .task import Batch, Reach, Task
 from .window import Window, worthwhile_ids
 
-__all__ = ["Batch", "Workers", "best_workers", "check_workers"]
+__all__ = ["Workers", "best_workers", "check_workers"]
 
 _WORTHWHILE = 2_000_000
 """Multiplications in a window that repay the start of one more thread."""
@@ -51,41 +49,6 @@ def check_workers(workers: int | None) -> None:
         return
     if isinstance(workers, bool) or not isinstance(workers, int | np.integer) or workers < 1:
         raise ValueError(f"workers must be a positive integer or None, got {workers!r}")
-
-
-class Batch(NamedTuple):
-    """What a window runs on.
-
-    x : (k, B) ids or (k, B, I).
-    targets : (n, B, ...) for the last n <= k steps, as the loss reads them.
-    valid : (n, B) bool.
-    count : how many are.
-    """
-
-    x: NDArray
-    targets: NDArray
-    valid: NDArray
-    count: int
-
-    @classmethod
-    def of(cls, model: Model, loss: Loss, x: NDArray, targets: ArrayLike,
-           mask: NDArray | None) -> Batch:  # fmt: skip
-        """Check the targets for ``x``, which has been checked.
-
-        Raises
-        ------
-        DataError, ShapeError : if they do not fit the loss, the outputs or ``x``.
-        """
-        targets = loss.targets(targets, x.shape[1], model.n_out, model.dtype)
-        if not 1 <= len(targets) <= len(x):
-            raise ShapeError(f"targets have {len(targets)} steps, but x has {len(x)}")
-        mask = None if mask is None else np.asarray(mask)
-        if mask is not None and (mask.dtype != np.bool_ or mask.shape != targets.shape[:2]):
-            raise ShapeError(
-                f"mask must be {targets.shape[:2]} of bool, got {mask.shape} of {mask.dtype}"
-            )
-        valid = loss.valid(targets, mask)
-        return cls(x, targets, valid, int(np.count_nonzero(valid)))
 
 
 class Workers:

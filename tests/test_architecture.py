@@ -40,6 +40,7 @@ ROOMS = [
     "data",
     "history",
     "passes",
+    "evaluation",
     "report",
     "checkpoint",
     "trainer",

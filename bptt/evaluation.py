@@ -1,0 +1,47 @@
+"""The loss over a whole stream, without learning."""
+
+from __future__ import annotations
+
+import math
+
+from .data import Stream
+from .losses import Loss
+from .model import Model
+from .task import Batch
+from .workers import Workers, best_workers
+
+__all__ = ["Evaluator"]
+
+_STEPS = 64
+
+
+class Evaluator:
+    """Evaluates a model; keeps its windows from one evaluation to the next.
+
+    Parameters
+    ----------
+    model, loss : what is evaluated.
+    workers : threads; None for what is best.
+    """
+
+    def __init__(self, model: Model, loss: Loss, workers: int | None) -> None:
+        self.model, self.loss, self.workers = model, loss, workers
+        self._team: Workers | None = None
+
+    def mean_loss(self, stream: Stream) -> float:
+        """Per valid target; the state begins at zero and is carried. nan if there is no target."""
+        team = self._team_for(stream.batch)
+        team.begin()
+        losses, targets, reader = [], 0, stream.reader()
+        while (chunk := reader.take(_STEPS)) is not None:
+            batch = Batch.of_chunk(self.model, self.loss, chunk)
+            losses.append(team.forward(batch, self.loss))
+            targets += batch.count
+        return math.fsum(losses) / targets if targets else math.nan
+
+    def _team_for(self, lanes: int) -> Workers:
+        if self._team is None or self._team.lanes != lanes:
+            count = self.workers or best_workers(self.model, lanes, _STEPS)
+            self._team = Workers(self.model, lanes, count, _STEPS)
+            self._team.reserve_forward(_STEPS)
+        return self._team
