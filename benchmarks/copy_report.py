@@ -99,7 +99,9 @@ def _settings(found: Results) -> Iterator[str]:
     )
     yield (
         f"Adam with a rate of {found['rate']:g}, times {found['factor']:g} for each pass beyond "
-        f"{found['after']}; the gradient clipped to a norm of {found['clip']:g}."
+        f"{found['after']}; the gradient clipped to a norm of {found['clip']:g}. Rate and passes "
+        "were chosen with an eye on these rows: a rate of 0.005 for 30 passes, falling after 15, "
+        "gave 1.602, 1.080, 1.050, 1.043 and 1.036 for K = 5, 10, 15, 20 and 30."
     )
     yield (
         f"{found['epochs']} passes for every row, with a validation after each. The test "
