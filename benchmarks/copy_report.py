@@ -92,7 +92,12 @@ def _settings(found: Results) -> Iterator[str]:
         f"Model: Embedding({task['ids']}, {n}), two layers LSTM({n}, {n}), "
         f"Linear({n}, {task['ids']}), seed {found['seed']}."
     )
-    yield "Truncation: TBPTT(K, 2K - 1), the authors' `original-buffer`."
+    yield (
+        "Truncation: TBPTT(K, 2K - 1), the authors' `original-buffer`. Adaptive rows do the same "
+        "with a K of at most 100, found before the first update and then every 250 (theirs: about "
+        "every 1.25 passes), from errors over 100 steps, of which the second half is fitted "
+        "(theirs: the last 20). The authors begin with K = 15, and change rate and clipping with K."
+    )
     yield (
         "Loss: mean cross-entropy over the K new steps and all lanes, blanks included. "
         "Perplexity: exp of the mean over all steps and lanes."

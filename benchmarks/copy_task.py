@@ -44,12 +44,21 @@ def _fixed(k: int, paper: float, spread: float) -> Row:
     return Row(f"K = {k}", bptt.TBPTT(k, 2 * k - 1), paper, spread)
 
 
+def _adaptive(tolerance: float, paper: float, spread: float) -> Row:
+    """A window chosen anew every 250 updates, of at most 100 steps."""
+    policy = bptt.AdaptiveTBPTT(tolerance, k_max=100, every=250)
+    return Row(f"tolerance {tolerance:g}", policy, paper, spread)
+
+
 ROWS = (
     _fixed(5, 1.646, 0.012),
     _fixed(10, 1.036, 0.005),
     _fixed(15, 1.039, 0.003),
     _fixed(20, 1.040, 0.006),
     _fixed(30, 1.043, 0.004),
+    _adaptive(0.9, 1.022, 0.006),
+    _adaptive(0.5, 1.027, 0.002),
+    _adaptive(0.1, 1.030, 0.005),
 )
 
 

@@ -75,9 +75,10 @@ def value_and_grad(
     DataError : if an id or a float cannot be used.
     ShapeError : if a shape or a dtype does not fit.
     """
-    found = gradients(model, loss, x, targets, state, mask=mask, clip_delta=clip_delta,
-                      memory=memory, workers=workers)  # fmt: skip
-    return found.loss, found.params, found.final_state
+    team, mean, _ = _window(
+        model, loss, x, targets, state, mask, clip_delta, memory, workers, want_dx=False
+    )
+    return mean, team.gradient, team.state()
 
 
 def gradients(
@@ -96,6 +97,33 @@ def gradients(
 
     Parameters and errors are those of `value_and_grad`.
     """
+    team, mean, bound = _window(
+        model, loss, x, targets, state, mask, clip_delta, memory, workers, want_dx=True
+    )
+    return Gradients(
+        loss=mean,
+        params=team.gradient,
+        x=team.input_gradient(),
+        state=team.state_gradient(),
+        final_state=team.state(),
+        flow=flow(team, team.windows[0].stop, bound),
+    )
+
+
+def _window(
+    model: Model,
+    loss: Loss,
+    x: ArrayLike,
+    targets: ArrayLike,
+    state: Mapping[str, NDArray] | None,
+    mask: NDArray | None,
+    clip_delta: float | None,
+    memory: Memory,
+    workers: int,
+    *,
+    want_dx: bool,
+) -> tuple[Workers, float, float]:
+    """The workers after one window over all steps, its mean loss, and the bound on δ."""
     if not isinstance(loss, Loss):
         raise TypeError(f"loss must be a Loss, got {loss!r}")
     x = model.check_input(x)
@@ -110,14 +138,6 @@ def gradients(
     team.reserve(steps)
     team.begin(state)
     bound = math.inf if clip_delta is None else clip_delta
-    total = team.forward_and_back(
-        batch, loss, Reach(steps, clip_delta=bound, want_dx=not model.reads_ids)
-    )
-    return Gradients(
-        loss=total / max(1, batch.count),
-        params=team.gradient,
-        x=team.input_gradient(),
-        state=team.state_gradient(),
-        final_state=team.state(),
-        flow=flow(team, steps, bound),
-    )
+    reach = Reach(steps, clip_delta=bound, want_dx=want_dx and not model.reads_ids)
+    total = team.forward_and_back(batch, loss, reach)
+    return team, total / max(1, batch.count), bound
