@@ -87,7 +87,7 @@ def test_a_budget_is_kept_with_the_longest_stretches_that_fit(layers, workers):
     model, lanes = a_model(layers), 5
     for steps in (1, 2, 37, 150):
         least = bytes_of(a_team(model, lanes, workers, steps, "sqrt").windows)
-        for budget in np.linspace(1.0, 3.0, 5) * least:
+        for budget in np.linspace(1.0, 3.0, 5) * least + 1:
             team = a_team(model, lanes, workers, steps, budget / 1e6)
             assert bytes_of(team.windows) <= budget
             length = Segments(budget / 1e6, layers, np.diff(team.bounds), model.dtype).length(steps)

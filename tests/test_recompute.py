@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 import bptt
 from bptt import LSTM, RNN, SGD, TBPTT, CrossEntropy, Embedding, Linear, SquaredError
+from bptt.kernels.compile import JIT
 from bptt.workers import Workers
 
 STACKS = [
@@ -41,7 +42,14 @@ def a_budget(model, lanes, workers, steps):
     """MB in which windows of ``steps`` steps fit with about as few states as can be."""
     team = Workers(model, lanes, workers, steps, "sqrt")
     team.reserve(steps)
-    return sum(window.nbytes() for window in team.windows) / 1e6
+    return (sum(window.nbytes() for window in team.windows) + 1) / 1e6
+
+
+def assert_same(got, want):
+    """To the bit; NumPy's products, which stand in without the JIT, round by their number of rows."""
+    if JIT:
+        assert got.tobytes() == want.tobytes()
+    assert_close(got, want, 1e-13)
 
 
 def check_gradients(layers, steps, lanes, targets_of, workers, clip, masked, began, memory):
@@ -66,15 +74,15 @@ def check_gradients(layers, steps, lanes, targets_of, workers, clip, masked, beg
     again = bptt.gradients(model, loss, x, targets, memory=memory, **options)
     assert math.isclose(again.loss, stored.loss, rel_tol=1e-14)
     assert_all_close(again.params, stored.params, 1e-12)
-    assert again.state.flat.tobytes() == stored.state.flat.tobytes()
-    assert again.final_state.flat.tobytes() == stored.final_state.flat.tobytes()
+    assert_same(again.state.flat, stored.state.flat)
+    assert_same(again.final_state.flat, stored.final_state.flat)
     assert again.flow.keys() == stored.flow.keys()
     for name, norms in stored.flow.items():
-        assert again.flow[name].tobytes() == norms.tobytes()
+        assert_same(again.flow[name], norms)
     if model.reads_ids:
         assert again.x is None
     else:
-        assert again.x.tobytes() == stored.x.tobytes()
+        assert_same(again.x, stored.x)
 
 
 @settings(max_examples=few(50))
@@ -100,7 +108,7 @@ def test_gradients_are_the_same(
 @pytest.mark.parametrize("layers", STACKS, ids=words)
 @pytest.mark.parametrize("memory", ["sqrt", "MB"])
 def test_gradients_of_a_window_of_many_segments(layers, memory):
-    check_gradients(layers, 50, 2, 30, 1, 0.3, True, True, memory)
+    check_gradients(layers, few(40), 2, 18, 1, 0.3, True, True, memory)
 
 
 def test_gradients_without_a_recurrent_layer():

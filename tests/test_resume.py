@@ -5,7 +5,7 @@ import logging
 
 import numpy as np
 import pytest
-from helpers import a_model
+from helpers import a_model, few
 
 from bptt import (
     ARTBP,
@@ -71,16 +71,17 @@ def run(trainer, updates):
 
 
 @pytest.mark.parametrize(("name", "memory"), CASES, ids=str)
-@pytest.mark.parametrize("after", [1, 4])
+@pytest.mark.parametrize("after", [1, 3])
 def test_saved_in_the_middle_of_a_pass(tmp_path, name, memory, after):
-    workers = 1 if after == 4 else 2
+    workers = 2 if after == 1 else 1
     trainer = fresh(name, memory, workers)
     run(trainer, after)
     trainer.save(tmp_path / "trainer")
     other = Trainer.load(tmp_path / "trainer")
     assert other.truncation == trainer.truncation
     assert other.memo == trainer.memo
-    assert run(other, 16) == run(trainer, 16)
+    more = 3 if name == "FullBPTT" else few(14)
+    assert run(other, more) == run(trainer, more)
     assert other.memo == trainer.memo
     assert other.model.params.flat.tobytes() == trainer.model.params.flat.tobytes()
 
@@ -90,7 +91,7 @@ def test_saved_in_the_middle_of_a_pass(tmp_path, name, memory, after):
 def test_saved_and_loaded_after_every_update(tmp_path, name, memory):
     """So wherever a window is the longest yet, or the end of the pass is near."""
     trainer, other = fresh(name, memory, 2), fresh(name, memory, 2)
-    for _ in range(25):
+    for _ in range(few(24)):
         other.save(tmp_path / "trainer")
         other = Trainer.load(tmp_path / "trainer")
         assert run(other, 1) == run(trainer, 1)
