@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from helpers import a_model, a_trainer, an_input
+from helpers import a_model, a_trainer, an_input, words
 
 import bptt
 from bptt import LSTM, RNN, TBPTT, CrossEntropy, Embedding, FullBPTT, Linear, Stream
@@ -81,7 +81,7 @@ def a_team(model, lanes, workers, steps, memory):
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
-@pytest.mark.parametrize("layers", STACKS, ids=str)
+@pytest.mark.parametrize("layers", STACKS, ids=words)
 def test_a_budget_is_kept_with_the_longest_stretches_that_fit(layers, workers):
     """What windows take is measured; here it is held against windows that are really made."""
     model, lanes = a_model(layers), 5
