@@ -46,7 +46,7 @@ def a_budget(model, lanes, workers, steps):
 
 
 def assert_same(got, want):
-    """To the bit; without the JIT NumPy takes the products, and its rounding goes with their size."""
+    """To the bit; but the products that stand in without the JIT round by their size."""
     if JIT:
         assert got.tobytes() == want.tobytes()
     assert_close(got, want, 1e-13)
