@@ -25,7 +25,7 @@ from bptt import (
     Trainer,
 )
 
-IDS = np.random.default_rng(3).integers(0, 6, 161)
+IDS = np.random.default_rng(3).integers(0, 6, 81)
 POLICIES = {
     "TBPTT": TBPTT(4, 4, clip_delta=0.05),
     "TBPTT that slides": TBPTT(2, 7),
@@ -64,7 +64,7 @@ def bits(step):
 
 def run(trainer, updates):
     """``updates`` more, over the ends of passes."""
-    stream, found = Stream(IDS, 4), []
+    stream, found = Stream(IDS, 2), []
     while len(found) < updates:
         found.append(bits(next(trainer.steps(stream))))
     return found
@@ -80,7 +80,7 @@ def test_saved_in_the_middle_of_a_pass(tmp_path, name, memory, after):
     other = Trainer.load(tmp_path / "trainer")
     assert other.truncation == trainer.truncation
     assert other.memo == trainer.memo
-    more = 3 if name == "FullBPTT" else few(14)
+    more = 2 if name == "FullBPTT" else few(12)
     assert run(other, more) == run(trainer, more)
     assert other.memo == trainer.memo
     assert other.model.params.flat.tobytes() == trainer.model.params.flat.tobytes()
@@ -129,9 +129,9 @@ def test_an_adaptive_window_that_grows_goes_on_bit_for_bit_where_steps_are_run_a
     model.params["0.Wx"][0, 3:6] = 9.0
     model.params["0.Wh"] *= 0.3
     model.params["0.b"][3:6] = -4.0
-    x = np.zeros((120, 1))
-    x[40:80] = 0.9
-    stream = Stream(x, 1, np.random.default_rng(0).normal(size=(120, 2)))
+    x = np.zeros((60, 1))
+    x[12:44] = 0.9
+    stream = Stream(x, 1, np.random.default_rng(0).normal(size=(60, 2)))
     trainer = Trainer(
         model,
         loss=SquaredError(),
