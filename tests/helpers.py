@@ -1,11 +1,13 @@
 """What several tests share: models with parameters that hide nothing, comparisons, processes."""
 
+import math
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import naive
 import numpy as np
 
 import bptt
@@ -49,6 +51,31 @@ def an_input(model, steps, lanes, seed=2):
     return rng.normal(size=(steps, lanes, model.n_in)).astype(model.dtype)
 
 
+def a_stream(model, loss, pairs, batch, seed=6):
+    """A stream, and the same pairs laid out in lanes: x, targets, where there are any."""
+    rng = np.random.default_rng(seed)
+    if model.reads_ids:
+        data = rng.integers(0, model.n_in, pairs)
+    else:
+        data = rng.normal(size=(pairs, model.n_in))
+    if isinstance(loss, CrossEntropy):
+        targets = rng.integers(-1, model.n_out, pairs)
+        targets[::7] = 0
+    else:
+        targets = rng.normal(size=(pairs, model.n_out))
+    (x, there), (laid, _) = naive.lanes(data, batch), naive.lanes(targets, batch)
+    return bptt.Stream(data, batch, targets), (x, laid, there)
+
+
+def flow_of(delta, k2):
+    """Per layer the norms over lanes and units, newest last, nan before the first step."""
+    flow = {}
+    for i, errors in delta.items():
+        flow[f"{i}.h"] = np.full(k2, np.nan)
+        flow[f"{i}.h"][k2 - len(errors) :] = np.sqrt((errors**2).sum(axis=(1, 2)))
+    return flow
+
+
 def plain(block):
     """A Block as a dict of float64."""
     return {name: view.astype(np.float64) for name, view in block.items()}
@@ -61,6 +88,20 @@ def assert_close(got, want, rel=EXACT, name=""):
     assert np.isfinite(got).all(), name
     difference = np.abs(got - want).max(initial=0)
     assert difference <= rel * np.abs(want).max(initial=0) + 1e-300, (name, difference)
+
+
+def assert_update(step, wanted, rel=EXACT):
+    """``step`` is the `naive.Result` ``wanted``."""
+    if step.targets:
+        assert math.isclose(step.loss, wanted.loss, rel_tol=rel)
+    else:
+        assert math.isnan(step.loss)
+    assert_all_close(step.grads, wanted.params, rel)
+    assert math.isclose(step.grad_norm, np.linalg.norm(step.grads.flat), rel_tol=EXACT)
+    flow = flow_of(wanted.delta, step.k2)
+    assert set(step.flow) == set(flow)
+    for name, norms in flow.items():
+        np.testing.assert_allclose(step.flow[name], norms, rtol=10 * rel, atol=1e-15)
 
 
 def assert_all_close(got, want, rel=EXACT):

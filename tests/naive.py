@@ -136,8 +136,15 @@ def bounded(delta, limit):
     return delta * np.where(over, limit / np.where(over, norms, 1), 1)
 
 
-def backward(layers, params, x, targets, state, mask=None, clip_delta=math.inf):
-    """Loss and gradients through all steps of x, from a constant state."""
+def backward(
+    layers, params, x, targets, state, mask=None, clip_delta=math.inf, back=None, scale=None
+):
+    """Loss and gradients through all steps of x, from a constant state.
+
+    back : (T,), by which what comes back to each step from the next is multiplied; None for 1.
+    scale : gradients are those of the sum of the losses times it; None for the mean.
+    """
+    back = np.ones(len(x)) if back is None else back
     inputs, states = [x], [{} for _ in layers]
     for i, layer in enumerate(layers):
         now, outputs = own(state, i), []
@@ -149,12 +156,12 @@ def backward(layers, params, x, targets, state, mask=None, clip_delta=math.inf):
         inputs.append(np.array(outputs))
     y = inputs.pop()
     dy = np.zeros_like(y)
-    dy[len(y) - len(targets) :] = _loss_slope(y[len(y) - len(targets) :], targets, mask)
+    dy[len(y) - len(targets) :] = _loss_slope(y[len(y) - len(targets) :], targets, mask, scale)
     found = Result(mean_loss(y, targets, mask), {}, None, {}, {})
     for i in reversed(range(len(layers))):
-        back = _BACK[type(layers[i]).__name__]
-        dy, grads, dstate, delta = back(
-            layers[i], own(params, i), inputs[i], states[i], dy, clip_delta
+        go_back = _BACK[type(layers[i]).__name__]
+        dy, grads, dstate, delta = go_back(
+            layers[i], own(params, i), inputs[i], states[i], dy, clip_delta, back
         )
         found.params.update({f"{i}.{name}": grad for name, grad in grads.items()})
         found.state.update({f"{i}.{name}": grad for name, grad in dstate.items()})
@@ -163,48 +170,49 @@ def backward(layers, params, x, targets, state, mask=None, clip_delta=math.inf):
     return found._replace(x=dy)
 
 
-def _loss_slope(y, targets, mask):
+def _loss_slope(y, targets, mask, scale):
     valid = valid_targets(targets, mask)[..., None]
+    scale = 1 / max(1, valid.sum()) if scale is None else scale
     if targets.dtype.kind == "f":
         slope = 2 * (y - targets) / y.shape[-1]
     else:
         power = np.exp(y - y.max(axis=-1, keepdims=True))
         slope = power / power.sum(axis=-1, keepdims=True)
         slope = slope - (targets[..., None] == np.arange(y.shape[-1]))
-    return np.where(valid, slope, 0) / max(1, valid.sum())
+    return np.where(valid, slope, 0) * scale
 
 
-def _embedding_back(layer, params, x, states, dy, clip_delta):
+def _embedding_back(layer, params, x, states, dy, clip_delta, back):
     dw = np.zeros_like(params["W"])
     np.add.at(dw, x, dy)
     return None, {"W": dw}, {}, None
 
 
-def _linear_back(layer, params, x, states, dy, clip_delta):
+def _linear_back(layer, params, x, states, dy, clip_delta, back):
     grads = {"W": np.einsum("tbi,tbo->io", x, dy), "b": dy.sum(axis=(0, 1))}
     return dy @ params["W"].T, grads, {}, None
 
 
-def _rnn_back(layer, params, x, states, dy, clip_delta):
+def _rnn_back(layer, params, x, states, dy, clip_delta, back):
     delta, dz = np.zeros_like(dy), np.zeros_like(dy)
     dh = 0
     for t in reversed(range(len(x))):
-        delta[t] = bounded(dy[t] + dh, clip_delta)
+        delta[t] = bounded(dy[t] + back[t] * dh, clip_delta)
         z = x[t] @ params["Wx"] + states[t]["h"] @ params["Wh"] + params["b"]
         dz[t] = delta[t] * ACTIVATIONS[layer.activation][1](z)
         dh = dz[t] @ params["Wh"].T
     return dz @ params["Wx"].T, _weight_grads(x, states, dz), {"h": dh}, delta
 
 
-def _lstm_back(layer, params, x, states, dy, clip_delta):
+def _lstm_back(layer, params, x, states, dy, clip_delta, back):
     delta, dz = np.zeros_like(dy), np.zeros((*dy.shape[:2], 4 * layer.n))
     dh = dc = 0
     for t in reversed(range(len(x))):
-        delta[t] = bounded(dy[t] + dh, clip_delta)
+        delta[t] = bounded(dy[t] + back[t] * dh, clip_delta)
         z = x[t] @ params["Wx"] + states[t]["h"] @ params["Wh"] + params["b"]
         i, f, g, o = np.split(z, 4, axis=-1)
         squashed = np.tanh(states[t + 1]["c"])
-        dc = dc + delta[t] * sigmoid(o) * (1 - squashed**2)
+        dc = back[t] * dc + delta[t] * sigmoid(o) * (1 - squashed**2)
         di = dc * np.tanh(g) * sigmoid(i) * sigmoid(-i)
         df = dc * states[t]["c"] * sigmoid(f) * sigmoid(-f)
         dg = dc * sigmoid(i) / np.cosh(g) ** 2
@@ -245,17 +253,30 @@ def lanes(column, batch):
     return laid, there
 
 
-def tbptt(layers, params, x, targets, there, k1, k2, clip_delta=math.inf):
-    """Every update of TBPTT(k1, k2) with frozen parameters, by brute force: a `Result` each.
+def update(layers, params, x, targets, there, new, k2, losses=None, clip_delta=math.inf,
+           back=None, scale=None):  # fmt: skip
+    """One update by brute force, from the state that today's parameters reach: a `Result`.
 
     x, targets, there : whole lanes, (T, B, ...).
+    new : slice of the new steps.
+    losses : how many of them, the newest, have a loss that enters; all if None.
+    back : for each new step, as in `backward`; None for 1.
+    scale : as in `backward`.
     """
+    first = max(0, new.stop - k2)
+    state = zero_state(layers, x.shape[1])
+    if first:
+        _, state = forward(layers, params, x[:first], state)
+    weights = np.ones(new.stop - first)
+    if back is not None:
+        weights[new.start - first :] = back
+    newest = new if losses is None else slice(max(new.start, new.stop - losses), new.stop)
+    return backward(layers, params, x[first : new.stop], targets[newest], state,
+                    there[newest], clip_delta, weights, scale)  # fmt: skip
+
+
+def tbptt(layers, params, x, targets, there, k1, k2, clip_delta=math.inf, losses=None):
+    """Every `update` of TBPTT(k1, k2) with frozen parameters."""
     for start in range(0, len(x), k1):
-        stop = min(start + k1, len(x))
-        first = max(0, stop - k2)
-        state = zero_state(layers, x.shape[1])
-        if first:
-            _, state = forward(layers, params, x[:first], state)
-        newest = slice(start, stop)
-        yield backward(layers, params, x[first:stop], targets[newest], state,
-                       there[newest], clip_delta)  # fmt: skip
+        new = slice(start, min(start + k1, len(x)))
+        yield update(layers, params, x, targets, there, new, k2, losses, clip_delta)

@@ -5,12 +5,21 @@ import math
 import naive
 import numpy as np
 import pytest
-from helpers import EXACT, Frozen, a_model, assert_all_close, few, plain, words
+from helpers import (
+    Frozen,
+    a_model,
+    a_stream,
+    assert_all_close,
+    assert_update,
+    few,
+    plain,
+    words,
+)
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import bptt
-from bptt import LSTM, RNN, TBPTT, CrossEntropy, Embedding, Linear, SquaredError
+from bptt import LSTM, RNN, TBPTT, CrossEntropy, Embedding, FullBPTT, Linear, SquaredError
 
 STACKS = [
     [RNN(3, 5), Linear(5, 4)],
@@ -23,31 +32,6 @@ STACKS = [
 ]
 
 
-def a_stream(model, loss, pairs, batch, seed=6):
-    """A stream, and the same pairs laid out in lanes: x, targets, where there are any."""
-    rng = np.random.default_rng(seed)
-    if model.reads_ids:
-        data = rng.integers(0, model.n_in, pairs)
-    else:
-        data = rng.normal(size=(pairs, model.n_in))
-    if isinstance(loss, CrossEntropy):
-        targets = rng.integers(-1, model.n_out, pairs)
-        targets[::7] = 0
-    else:
-        targets = rng.normal(size=(pairs, model.n_out))
-    (x, there), (laid, _) = naive.lanes(data, batch), naive.lanes(targets, batch)
-    return bptt.Stream(data, batch, targets), (x, laid, there)
-
-
-def flow_of(delta, k2):
-    """Per layer the norms over lanes and units, newest last, nan before the first step."""
-    flow = {}
-    for i, errors in delta.items():
-        flow[f"{i}.h"] = np.full(k2, np.nan)
-        flow[f"{i}.h"][k2 - len(errors) :] = np.sqrt((errors**2).sum(axis=(1, 2)))
-    return flow
-
-
 def check(layers, loss, pairs, batch, truncation, workers):
     """Each update is what brute force finds; how many there were."""
     model = a_model(layers)
@@ -57,20 +41,12 @@ def check(layers, loss, pairs, batch, truncation, workers):
         model, loss=loss, optimizer=Frozen(), truncation=truncation, workers=workers
     )
     k1, k2 = truncation.k1, truncation.k2
-    updates = naive.tbptt(layers, plain(model.params), *laid, k1, k2, truncation.bound)
+    losses = 1 if truncation.losses == "last" else None
+    updates = naive.tbptt(layers, plain(model.params), *laid, k1, k2, truncation.bound, losses)
     n = 0
     for n, (step, wanted) in enumerate(zip(trainer.steps(stream), updates, strict=True), start=1):
         assert step.n == n
-        if step.targets:
-            assert math.isclose(step.loss, wanted.loss, rel_tol=EXACT)
-        else:
-            assert math.isnan(step.loss)
-        assert_all_close(step.grads, wanted.params)
-        assert math.isclose(step.grad_norm, np.linalg.norm(step.grads.flat), rel_tol=EXACT)
-        flow = flow_of(wanted.delta, k2)
-        assert set(step.flow) == set(flow)
-        for name, norms in flow.items():
-            np.testing.assert_allclose(step.flow[name], norms, rtol=1e-9, atol=1e-15)
+        assert_update(step, wanted)
     assert np.array_equal(model.params.flat, before)
     assert n == math.ceil(stream.steps / k1)
 
@@ -84,25 +60,73 @@ def test_windows_that_do_not_divide_the_stream(layers, k1_k2):
     check(layers, SquaredError(), 41, 3, TBPTT(*k1_k2), workers=2)
 
 
-@settings(max_examples=few(50))
-@example(layers=STACKS[1], ids=True, k1=3, more=4, batch=3, steps=11, extra=1, clip=0.05, workers=2)
-@given(
-    layers=st.sampled_from(STACKS),
-    ids=st.booleans(),
-    k1=st.integers(1, 7),
-    more=st.integers(0, 7),
-    batch=st.integers(1, 5),
-    steps=st.integers(1, 18),
-    extra=st.integers(0, 4),
-    clip=st.sampled_from([None, 0.05, 0.5]),
-    workers=st.integers(1, 3),
-)
+CASE = {
+    "layers": st.sampled_from(STACKS),
+    "ids": st.booleans(),
+    "k1": st.integers(1, 7),
+    "more": st.integers(0, 7),
+    "batch": st.integers(1, 5),
+    "steps": st.integers(1, 18),
+    "extra": st.integers(0, 4),
+    "clip": st.sampled_from([None, 0.05, 0.5]),
+    "workers": st.integers(1, 3),
+    "losses": st.sampled_from(["window", "last"]),
+    "memory": st.sampled_from([None, "sqrt"]),
+}
+
+
+@settings(max_examples=few(80))
+@example(layers=STACKS[1], ids=True, k1=3, more=4, batch=3, steps=11, extra=1, clip=0.05, workers=2,
+         losses="window", memory=None)  # fmt: skip
+@example(layers=STACKS[2], ids=True, k1=2, more=5, batch=3, steps=15, extra=1, clip=0.05, workers=2,
+         losses="last", memory="sqrt")  # fmt: skip
+@example(layers=STACKS[3], ids=False, k1=3, more=5, batch=2, steps=16, extra=1, clip=None,
+         workers=1, losses="window", memory="sqrt")  # fmt: skip
+@given(**CASE)
 def test_every_update_is_the_brute_force_one(
-    layers, ids, k1, more, batch, steps, extra, clip, workers
+    layers, ids, k1, more, batch, steps, extra, clip, workers, losses, memory
 ):
     loss = CrossEntropy() if ids else SquaredError()
     pairs = batch * steps + min(extra, batch - 1)
-    check(layers, loss, pairs, batch, TBPTT(k1, k1 + more, clip_delta=clip), workers)
+    truncation = TBPTT(k1, k1 + more, losses, clip_delta=clip, memory=memory)
+    check(layers, loss, pairs, batch, truncation, workers)
+
+
+@pytest.mark.parametrize("k1_k2", WINDOWS, ids=str)
+def test_the_last_loss_alone(k1_k2):
+    """40 pairs in 3 lanes: two of them have ended at the last step."""
+    check(STACKS[2], SquaredError(), 40, 3, TBPTT(*k1_k2, "last"), workers=2)
+    check(STACKS[3], CrossEntropy(), 40, 3, TBPTT(*k1_k2, "last"), workers=1)
+
+
+def test_the_mean_loss_of_a_pass_is_that_of_the_last_losses():
+    model, loss = a_model(STACKS[1]), SquaredError()
+    stream, _ = a_stream(model, loss, 20, 2)
+    trainer = bptt.Trainer(
+        model, loss=loss, optimizer=Frozen(), truncation=TBPTT(4, 6, "last"), workers=1
+    )
+    steps = [(step.loss, step.targets) for step in trainer.steps(stream)]
+    assert [targets for _, targets in steps] == [2, 2, 2]
+    assert math.isclose(trainer.under_way.mean_loss, np.mean([loss for loss, _ in steps]))
+
+
+@pytest.mark.parametrize("memory", [None, "sqrt"])
+@pytest.mark.parametrize("layers", STACKS, ids=words)
+def test_the_whole_sequence_is_one_update(layers, memory):
+    for loss, clip, workers in ((SquaredError(), None, 1), (CrossEntropy(), 0.05, 2)):
+        model = a_model(layers)
+        stream, laid = a_stream(model, loss, 31, 3)
+        truncation = FullBPTT(clip_delta=clip, memory=memory)
+        trainer = bptt.Trainer(
+            model, loss=loss, optimizer=Frozen(), truncation=truncation, workers=workers
+        )
+        whole = naive.update(
+            layers, plain(model.params), *laid, slice(0, 11), 11, clip_delta=truncation.bound
+        )
+        for _ in range(2):
+            (step,) = trainer.steps(stream)
+            assert (step.k1, step.k2) == (11, 11)
+            assert_update(step, whole)
 
 
 @pytest.mark.parametrize("layers", [STACKS[1], STACKS[3]], ids=words)
@@ -149,6 +173,12 @@ def test_k1_and_k2_are_positive_integers(k):
         TBPTT(k, 5)
     with pytest.raises(ValueError, match="k2 must be a positive integer, got"):
         TBPTT(1, k)
+
+
+@pytest.mark.parametrize("losses", ["all", None, 1, ""])
+def test_losses_are_those_of_the_window_or_the_last(losses):
+    with pytest.raises(ValueError, match="losses must be 'window' or 'last', got"):
+        TBPTT(2, 5, losses)
 
 
 def test_k1_does_not_exceed_k2():
