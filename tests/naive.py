@@ -59,11 +59,12 @@ def zero_state(layers, lanes):
     }
 
 
-def forward(layers, params, x, state, nudges=None):
+def forward(layers, params, x, state, nudges=None, carried=None):
     """y (..., T, B, O) and the final state.
 
     x : (T, B) ids or (..., T, B, I).
     nudges : layer -> (..., T, B, H), added to every h_t; the derivative by them is δ_t.
+    carried : "1.c" -> (..., T, B, H), added to the state after step t as the next step gets it.
     """
     ids = x.dtype.kind in "iu"
     state, outputs = dict(state), []
@@ -74,6 +75,8 @@ def forward(layers, params, x, state, nudges=None):
             if nudges is not None and i in nudges:
                 y = new["h"] = y + nudges[i][..., t, :, :]
             state.update({f"{i}.{name}": value for name, value in new.items()})
+        for name, nudge in (carried or {}).items():
+            state[name] = state[name] + nudge[..., t, :, :]
         outputs.append(y)
     return np.stack(outputs, axis=-3), state
 
