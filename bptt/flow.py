@@ -25,6 +25,7 @@ from .losses import Loss
 from .model import Model
 from .packed import ModelWeights, parts
 from .task import Batch, Task
+from .truncation.base import check_count
 from .window import Window
 
 __all__ = ["GradientFlow", "gradient_flow"]
@@ -67,13 +68,14 @@ class GradientFlow:
 
     def rate(self, name: str) -> float:
         """β, by which the curve falls or grows a step, fitted to the later half of the lags."""
-        curve = self.curve(name)
-        curve = curve[np.isfinite(curve)]
+        curve = self._seen(name)
         return decay_rate(curve, len(curve) // 2)
 
     def half_life(self, name: str) -> float:
         """Steps from the peak of the curve, back to where it is half as high; inf if it is not."""
-        curve = np.nan_to_num(self.curve(name))
+        curve = self._seen(name)
+        if not curve.size:
+            return math.nan
         after = curve[curve.argmax() :]
         below = np.flatnonzero(after <= after[0] / 2)
         return float(below[0]) if below.size else math.inf
@@ -88,12 +90,15 @@ class GradientFlow:
         if not 0 < share <= 1:
             raise ValueError(f"share must be in (0, 1], got {share!r}")
         held = self._held(name)
+        if not held.size:
+            return 0
         return int(np.argmax(held >= share * (1 - 1e-12))) + 1
 
     def held_by(self, name: str, window: int) -> float:
         """The share of the summed flow within the newest ``window`` steps."""
+        check_count("window", window)
         held = self._held(name)
-        return float(held[min(window, len(held)) - 1])
+        return float(held[min(window, len(held)) - 1]) if held.size else math.nan
 
     def verdict(self, name: str) -> str:
         """In one sentence, what becomes of the gradient on its way back."""
@@ -104,8 +109,13 @@ class GradientFlow:
         norms = self.norms[name]
         return norms if norms.ndim == 2 else norms.swapaxes(1, 2).reshape(-1, norms.shape[1])
 
+    def _seen(self, name: str) -> NDArray:
+        """The curve, as far back as some loss reaches."""
+        curve = self.curve(name)
+        return curve[: np.isfinite(curve).sum()]
+
     def _held(self, name: str) -> NDArray:
-        curve = np.nan_to_num(self.curve(name))
+        curve = self._seen(name)
         total = curve.sum()
         return curve.cumsum() / total if total > 0 else np.ones(len(curve))
 
@@ -145,8 +155,8 @@ def gradient_flow(
     if not isinstance(loss, Loss):
         raise TypeError(f"loss must be a Loss, got {loss!r}")
     for name, value in (("lags", lags), ("window", window)):
-        if value is not None and (not isinstance(value, int | np.integer) or value < 1):
-            raise ValueError(f"{name} must be a positive integer or None, got {value!r}")
+        if value is not None:
+            check_count(name, value)
     x = model.check_input(x)
     steps, lanes = x.shape[:2]
     batch = Batch.of(model, loss, x, targets, mask)
@@ -193,9 +203,8 @@ class _Run:
         for lag in range(min(lags, last)):
             gone = max(0, lag - first)
             self._fill(window, first - lag, gone, count)
-            cells = {name: array.copy() for name, array in errors.items()}
             window.go_back(self.weights, self.grads, Span(0, 1, int(lag > 0)), errors=errors)
-            found = self._norms(window, cells)
+            found = self._norms(window, errors)
             rows = slice(first + gone, last)
             yield (
                 lag,
@@ -207,13 +216,14 @@ class _Run:
     def _fill(self, window: Window, first: int, gone: int, count: int) -> None:
         """Put the rows from ``first`` on side by side into the one row of ``window``.
 
-        gone : how many of these rows lie before the first step; what they hold does not matter.
+        gone : how many of these rows lie before the first step; they are zero.
         """
         ours, theirs = self.window.kept(), window.kept()
         for name, (rows, _, beyond) in ours.items():
             to = theirs[name].rows
             for row in range(1 + beyond):
                 lanes = to[row].reshape(count, self.lanes, *rows.shape[2:])
+                lanes[:gone] = 0
                 lanes[gone:] = rows[first + gone + row : first + count + row]
 
     def _norms(self, window: Window, arrived: Mapping[str, NDArray]) -> dict[str, NDArray]:
@@ -240,14 +250,18 @@ def _mean(values: NDArray) -> NDArray:
 def _verdict(flow: GradientFlow, name: str) -> str:
     layer, _, what = name.partition(".")
     subject = f"gradient of layer {layer}" + ("" if what == "h" else f" by {what}")
-    lags, rate, reach = flow.norms[name].shape[1], flow.rate(name), flow.reach(name)
+    rate, reach = flow.rate(name), flow.reach(name)
+    lags = int(np.isfinite(flow.curve(name)).sum())
+    if not lags:
+        return f"There is no loss whose {subject} could be seen."
+    last = "last step" if reach == 1 else f"last {reach} steps"
     if rate > _GROWS:
         return f"The {subject} explodes: it grows by {rate - 1:.2%} a step."
-    if reach > 0.95 * lags > _FEW:
+    if reach > 0.95 * lags and (lags > _FEW or flow.half_life(name) == math.inf):
         return f"The {subject} does not die out within the {lags} steps seen."
     if reach <= _FEW:
-        return f"The {subject} vanishes: 99 % of it comes from the last {reach} steps."
-    tail = f"99 % of the {subject} comes from the last {reach} steps"
+        return f"The {subject} vanishes: 99 % of it comes from the {last}."
+    tail = f"99 % of the {subject} comes from the {last}"
     if flow.window is None:
         return f"{tail}."
     if flow.window >= reach:

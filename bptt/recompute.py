@@ -11,7 +11,7 @@ of memory instead of k2, and runs forward twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -55,15 +55,11 @@ class RecomputedWindow:
         self._inner = self._window(segment)
         self._older = self._inner.x[:0].copy()
         self.dx: NDArray | None = None
-        self._norms = {
-            i: np.zeros((capacity, lanes)) for i, layer in enumerate(layers) if layer.carried
-        }
-        self._slopes = {
-            i: np.zeros((capacity, len(layer.gate_names)))
-            for i, layer in enumerate(layers)
-            if layer.gate_names
-        }
-        self._states = [self._zero_state() for _ in range(-(-capacity // segment) + 1)]
+        self._x = self._older
+        self._norms: dict[int, NDArray] = {}
+        self._slopes: dict[int, NDArray] = {}
+        self._states: list[State] = []
+        self._measure(capacity, segment)
         self._errors = self._zero_state()
         self._edges = {name: np.stack([rows, rows]) for name, rows in self._errors.items()}
         self._sums: list[State] = [
@@ -71,6 +67,17 @@ class RecomputedWindow:
             for layer in layers
         ]
         self._carries = 1 + max((i for i, layer in enumerate(layers) if layer.carried), default=-1)
+
+    def _measure(self, steps: int, segment: int) -> None:
+        """Make what grows with the steps of a window and of a stretch as large as they are."""
+        layers = list(enumerate(self.layers))
+        self._norms = {i: np.zeros((steps, self.lanes)) for i, layer in layers if layer.carried}
+        self._slopes = {
+            i: np.zeros((steps, len(layer.gate_names))) for i, layer in layers if layer.gate_names
+        }
+        count = -(-steps // segment) + 1
+        del self._states[count:]
+        self._states += [self._zero_state() for _ in range(count - len(self._states))]
 
     def _window(self, segment: int) -> Window:
         return Window(self.layers, self.lanes, segment, self._dtype, backward=True,
@@ -137,7 +144,7 @@ class RecomputedWindow:
         """As `Window.update`."""
         x = np.concatenate([self._older, task.x]) if len(self._older) else task.x
         self.stop, self._keep = len(x), min(reach.keep, len(x))
-        self._older = x[self.stop - self._keep :].copy()
+        self._older, self._x = x[self.stop - self._keep :].copy(), x
         segments = self._segments(reach.segment)
         self._run_ahead(weights, x, segments)
         return self._run_back(weights, x, task, loss, grads, reach, segments)
@@ -145,13 +152,11 @@ class RecomputedWindow:
     def _segments(self, length: int) -> list[tuple[int, int]]:
         """First and last steps of each stretch of ``length`` steps, for which room is made."""
         if length != self._inner.capacity:
+            del self._inner
             self._inner = self._window(length)
-        segments = [
-            (first, min(first + length, self.stop)) for first in range(0, self.stop, length)
-        ]
-        while len(self._states) <= len(segments):
-            self._states.append(self._zero_state())
-        return segments
+        self._measure(self.stop, length)
+        firsts = range(0, self.stop, length)
+        return [(first, min(first + length, self.stop)) for first in firsts]
 
     def _run_ahead(
         self, weights: ModelWeights, x: NDArray, segments: list[tuple[int, int]]
@@ -197,37 +202,44 @@ class RecomputedWindow:
             errors_from = max(skipped, last - first - len(part.targets))
             span = Span(skipped, last - first, errors_from, reach.clip_delta)
             errors = None if newest else self._errors
-            self._inner.go_back(
+            dx_from = self._inner.go_back(
                 weights, grads if newest else self._sums, span, reach.want_dx, errors
             )
             if not newest:
                 _add(self._sums, grads)
             if j and not skipped:
                 self._inner.read_state_errors(weights, self._errors)
-            self._write_back(first, last, reach.want_dx)
+            self._write_back(first, last, first + dx_from if reach.want_dx else last)
         return total
 
-    def _write_back(self, first: int, last: int, want_dx: bool) -> None:
-        """Take what the segment at hand leaves of its steps."""
+    def _write_back(self, first: int, last: int, dx_from: int) -> None:
+        """Take what the segment at hand leaves of its steps, and dx from step ``dx_from`` on."""
         for i, norms in self._norms.items():
             norms[first:last] = self._inner.norms(i)[: last - first]
         for i, slopes in self._slopes.items():
             slopes[first:last] = self._inner.slopes(i)[: last - first]
         found = self._inner.dx
-        if want_dx and found is not None:
-            if self.dx is None:
-                self.dx = np.zeros((self.capacity, *found.shape[1:]), self._dtype)
-            self.dx[first:last] = found[: last - first]
+        if found is not None and dx_from < last:
+            if self.dx is None or len(self.dx) != self.stop:
+                self.dx = np.zeros((self.stop, *found.shape[1:]), self._dtype)
+            self.dx[dx_from:last] = found[dx_from - first : last - first]
+
+    def outputs(self, weights: ModelWeights) -> Iterator[tuple[int, NDArray]]:
+        """As `Window.outputs`, stretch by stretch, which are run once more."""
+        length = self._inner.capacity
+        for j, first in enumerate(range(0, self.stop, length)):
+            self._inner.begin(self._states[j])
+            self._inner.forward(weights, self._x[first : first + length])
+            yield from self._inner.outputs(weights)
 
     def nbytes(self) -> int:
-        """Bytes that all arrays of this window take."""
+        """As `Window.nbytes`; but for the input, of which it has a copy only where it must."""
         states = [*self._states, self._edges, self._errors, *self._sums]
         arrays = [array for state in states for array in state.values()]
         arrays += [
             self._older,
             *self._norms.values(),
             *self._slopes.values(),
-            *(() if self.dx is None else (self.dx,)),
         ]
         return self._inner.nbytes() + sum(array.nbytes for array in arrays)
 

@@ -138,9 +138,9 @@ class Trainer:
         check_fit(stream, self.model, self.loss)
         here = self.under_way
         if not self._goes_on(stream):
-            here = self.under_way = Pass(stream.signature())
             self.team = self.team_for(stream.batch, stream.steps)
             self.team.begin()
+            here = self.under_way = Pass(stream.signature())
         while here is self.under_way and not here.finished:
             self.memo = self.truncation.adapt(self.memo, self.n, partial(self._probe, stream))
             plan = self._plan(stream, here.position)
@@ -169,10 +169,12 @@ class Trainer:
 
         Raises
         ------
-        ValueError : if there was no update since the trainer was made or loaded.
+        ValueError : if there was no update since the trainer was made or loaded, or it failed.
         """
         if self._newest is None:
-            raise ValueError("there was no update since the trainer was made or loaded")
+            raise ValueError(
+                "there was no update since the trainer was made or loaded, or it failed"
+            )
         k2, rate = self._newest
         update = self.optimizer.change(self.moments, self.n, rate)
         return watch(self.n, self.model, self.team, k2, self.truncation.bound, update)
@@ -184,9 +186,8 @@ class Trainer:
     def team_for(self, lanes: int, steps: int, position: int = 0) -> Workers:
         """The workers for a stream of ``lanes`` lanes and ``steps`` steps, with room for the update
         at ``position``."""
-        team = self.team
-        if team is None or team.lanes != lanes:
-            usual = self.truncation.usual(steps)
+        team, usual = self.team, self.truncation.usual(steps)
+        if team is None or (team.lanes, team.usual) != (lanes, usual):
             count = self.workers or best_workers(self.model, lanes, usual)
             team = Workers(self.model, lanes, count, usual, self.truncation.memory)
         plan = self.truncation.plan(self.n, steps - position, self.memo)
@@ -217,16 +218,17 @@ class Trainer:
         grads = self.team.gradient
         norm = math.sqrt(sum_of_squares(grads.flat, self._sums))
         if not math.isfinite(total) or not math.isfinite(norm):
-            self.under_way = None
+            self.under_way = self._newest = None
             raise self._failure()
         self.n += 1
+        rate = 0.0
         if batch.count:
             clipping = _UNCLIPPED if self.clip is None else self.clip.clipping(norm)
             rate = plan.rate * self.optimizer.rate(self.n - 1, self.epoch)
-            self._newest = plan.k2, rate
             self.optimizer.update(
                 self.model.params.flat, grads.flat, self.moments, self.n, rate, clipping
             )
+        self._newest = plan.k2, rate
         self.seconds += time.perf_counter() - began
         loss = total / batch.count if batch.count else math.nan
         norms = flow(self.team, plan.k2, bound)

@@ -10,7 +10,7 @@ room is used up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from .kernels.target import padded, zeros
 from .layers import Layer
 from .layers.base import Kept, Room, Span, Tape
+from .layers.lookup import Lookup
 from .layers.weights import Scratch
 from .losses import Loss
 from .packed import ModelWeights
@@ -65,7 +66,7 @@ class Window:
         lookup_ids: int = 0,
     ) -> None:
         self.layers, self.lanes, self.capacity = layers, lanes, capacity
-        self.start = self.stop = 0
+        self.start = self.stop = self._kept = 0
         bottom = layers[0]
         if bottom.reads_ids:
             self.x = np.zeros((capacity, lanes), np.int32)
@@ -111,7 +112,7 @@ class Window:
 
         state : "1.h" -> (lanes of all windows, H); this one's begin at ``first_lane``.
         """
-        self.start = self.stop = 0
+        self.start = self.stop = self._kept = 0
         for i, tape in enumerate(self.tapes):
             for name, rows in tape.states.items():
                 rows[0] = 0
@@ -166,7 +167,7 @@ class Window:
 
     def resume(self, steps: int) -> None:
         """Take the first ``steps`` rows for those of earlier updates; `views` writes them."""
-        self.start, self.stop = 0, steps
+        self.start, self.stop, self._kept = 0, steps, steps
 
     def kept(self) -> dict[str, Kept]:
         """By name, all that goes with the steps."""
@@ -176,8 +177,12 @@ class Window:
         return kept
 
     def make_room(self, steps: int, keep: int) -> None:
-        """Forget all but the newest ``keep`` rows, and see that ``steps`` more fit."""
-        self.start = max(self.start, self.stop - keep)
+        """Forget all but the newest ``keep`` rows, and see that ``steps`` more fit.
+
+        Rows that the newest update was not told to keep are forgotten in any case: its way back may
+        have written over them.
+        """
+        self.start = max(self.start, self.stop - min(keep, self._kept))
         if self.stop + steps <= self.capacity:
             return
         kept = self.stop - self.start
@@ -223,6 +228,7 @@ class Window:
         """
         steps = len(task.x)
         self.make_room(steps, reach.k2 - steps)
+        self._kept = reach.keep
         self.forward(weights, task.x)
         total = self.add_losses(loss, task)
         self.weigh(reach.weights)
@@ -246,10 +252,14 @@ class Window:
         steps: Span,
         want_dx: bool = False,
         errors: Mapping[str, NDArray] | None = None,
-    ) -> None:
+    ) -> int:
         """Take the error in `dy` back through ``steps``; `grads` is overwritten, layer by layer.
 
         errors : "1.h" -> (B, H), of the state after the last step; zero if None.
+
+        Returns
+        -------
+        The first step for which `dx` was written.
         """
         for i, tape in enumerate(self.tapes):
             for name, error in tape.errors.items():
@@ -263,6 +273,13 @@ class Window:
                 weights.packed[i], self.tapes[i], steps, self._dy[i], dx, grads[i], self._scratch
             )
             steps = steps._replace(errors_from=errors_from)
+        return steps.errors_from
+
+    def outputs(self, weights: ModelWeights) -> Iterator[tuple[int, NDArray]]:
+        """Each layer, and what it put out in the newest steps: (k, B, n_out) or the like."""
+        for i, (layer, tape) in enumerate(zip(self.layers, self.tapes, strict=True)):
+            y, units = tape.y, layer.sizes[1]
+            yield i, y.table if isinstance(y, Lookup) else y[: self.stop, :, :units]
 
     def _input_error(self, wanted: bool) -> NDArray | None:
         if not wanted or self.layers[0].reads_ids:
@@ -273,8 +290,8 @@ class Window:
         return self.dx
 
     def nbytes(self) -> int:
-        """Bytes that all arrays of this window take."""
-        arrays = [self.x, self._back, *self._dy, *(() if self.dx is None else (self.dx,))]
+        """Bytes that all arrays of this window take, but for the gradient of x."""
+        arrays = [self.x, self._back, *self._dy]
         arrays += self._scratch if self._scratch else ()
         for tape in self.tapes:
             arrays += tape.arrays_in_all()

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from .block import Block
 from .kernels.vectors import add
-from .layers.lookup import Lookup
 from .losses import Loss
 from .memory import Memory, Segments
 from .model import Model
@@ -72,7 +71,7 @@ class Workers:
     def __init__(
         self, model: Model, lanes: int, count: int, usual: int, memory: Memory = None
     ) -> None:
-        self.model, self.lanes = model, lanes
+        self.model, self.lanes, self.usual = model, lanes, usual
         count = min(count, lanes)
         self.bounds = [lanes * i // count for i in range(count + 1)]
         self.weights = ModelWeights(model.layers, model.params)
@@ -245,10 +244,8 @@ class Workers:
         """What may not be finite, its layer and its values, in the order in which they came."""
         for name, values in self.model.params.items():
             yield f"the parameter {name}, after the last step,", int(name.split(".")[0]), values
-        for i, layer in enumerate(self.model.layers):
-            for window in self.windows:
-                y, units = window.tapes[i].y, layer.sizes[1]
-                rows = y.table if isinstance(y, Lookup) else y[: window.stop, :, :units]
-                yield f"the output of layer {i} ({type(layer).__name__})", i, rows
+        for window in self.windows:
+            for i, rows in window.outputs(self.weights):
+                yield f"the output of layer {i} ({type(self.model.layers[i]).__name__})", i, rows
         for name in reversed(list(self.gradient)):
             yield f"the gradient of {name}", int(name.split(".")[0]), self.gradient[name]

@@ -224,9 +224,9 @@ def test_the_arguments_are_left_alone():
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [
-        ({"lags": 0}, ValueError, "lags must be a positive integer or None, got 0"),
-        ({"lags": 2.0}, ValueError, "lags must be a positive integer or None, got 2.0"),
-        ({"window": -1}, ValueError, "window must be a positive integer or None, got -1"),
+        ({"lags": 0}, ValueError, "lags must be a positive integer, got 0"),
+        ({"lags": 2.0}, ValueError, "lags must be a positive integer, got 2.0"),
+        ({"window": -1}, ValueError, "window must be a positive integer, got -1"),
         ({"loss": "l2"}, TypeError, "loss must be a Loss, got 'l2'"),
         ({"targets": np.zeros((4, 2), int)}, ShapeError, "targets have 4 steps, but x has 3"),
         ({"mask": np.ones((2, 2), bool)}, ShapeError, r"mask must be \(3, 2\) of bool"),

@@ -56,8 +56,8 @@ class Truncation(ABC):
     memory : None to store what every step of a window leaves for the way back. "sqrt" to store the
         states of every √k2 steps only, and run the steps between them again; or a number, to do
         so with the longest stretches for which the tapes of all lanes fit into so many MB
-        (10⁶ bytes). The gradient is the same. With k1 < k2 the older steps of a window are then
-        run again with today's parameters, where otherwise they stay as older parameters left them.
+        (10⁶ bytes). The gradient is the same. Where windows overlap, the older steps are then run
+        again with today's parameters, and otherwise stay as older parameters left them.
     """
 
     clip_delta: float | None = field(default=None, kw_only=True)

@@ -127,11 +127,11 @@ def test_on_a_stream_shorter_than_k_max_there_is_no_probe_and_the_window_is_k_ma
 
 
 def test_a_step_without_targets_is_not_probed(caplog):
-    """The next update tries again."""
+    """Nor are six more of them; then the next update tries again."""
     model = a_model([Embedding(4, 2), RNN(2, 3), Linear(3, 4)])
     ids = np.random.default_rng(0).integers(0, 4, 40)
     targets = ids.copy()
-    targets[5] = -1
+    targets[5:12] = -1
     trainer = bptt.Trainer(
         model,
         loss=CrossEntropy(),
