@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from numbers import Real
 from typing import NamedTuple
 
-__all__ = ["CLIPS", "Clip", "ClipNorm", "ClipValue", "Clipping", "check_bound"]
+from .checks import check_bound
+
+__all__ = ["CLIPS", "Clip", "ClipNorm", "ClipValue", "Clipping"]
 
 
 class Clipping(NamedTuple):
@@ -66,14 +67,3 @@ class ClipValue(Clip):
 
 CLIPS = {clip.__name__: clip for clip in (ClipNorm, ClipValue)}
 """Name -> class, by which files name them."""
-
-
-def check_bound(name: str, value: float) -> None:
-    """Refuse a bound that is not a positive number.
-
-    Raises
-    ------
-    ValueError : naming it.
-    """
-    if isinstance(value, bool) or not isinstance(value, Real) or not value > 0:
-        raise ValueError(f"{name} must be a positive number, got {value!r}")

@@ -19,13 +19,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .checks import check_count
 from .decay import decay_rate
 from .layers.base import Span
 from .losses import Loss
 from .model import Model
 from .packed import ModelWeights, parts
 from .task import Batch, Task
-from .truncation.base import check_count
 from .window import Window
 
 __all__ = ["GradientFlow", "gradient_flow"]

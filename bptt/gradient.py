@@ -9,7 +9,7 @@ from typing import NamedTuple
 from numpy.typing import ArrayLike, NDArray
 
 from .block import Block
-from .clip import check_bound
+from .checks import check_bound
 from .losses import Loss
 from .memory import Memory, check_memory
 from .model import Model

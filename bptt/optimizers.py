@@ -12,7 +12,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .clip import Clipping, check_bound
+from .checks import check_bound
+from .clip import Clipping
 from .kernels.compile import kernel
 from .schedules import Schedule
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from .clip import check_bound
+from .checks import check_bound
 
 __all__ = ["SCHEDULES", "Exponential", "Schedule"]
 

@@ -10,6 +10,7 @@ import bptt
 PACKAGE = Path(bptt.__file__).parent
 ROOMS = [
     "errors",
+    "checks",
     "block",
     "config",
     "files",

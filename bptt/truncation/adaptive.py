@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import warnings
 from dataclasses import dataclass
-from numbers import Real
 
+from ..checks import check_count, is_number
 from ..decay import fit_decay
-from .base import Memo, Plan, Probe, Truncation, check_count
+from .base import Memo, Plan, Probe, Truncation
 
 __all__ = ["AdaptiveTBPTT"]
 
@@ -46,7 +46,7 @@ class AdaptiveTBPTT(Truncation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.tolerance, Real) or not 0 < self.tolerance < 1:
+        if not is_number(self.tolerance) or not 0 < self.tolerance < 1:
             raise ValueError(f"tolerance must be in (0, 1), got {self.tolerance!r}")
         for name in ("k_max", "every"):
             object.__setattr__(self, name, check_count(name, getattr(self, name)))

@@ -8,13 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple, TypeAlias
 
-import numpy as np
 from numpy.typing import NDArray
 
-from ..clip import check_bound
+from ..checks import check_bound
 from ..memory import Memory, check_memory
 
-__all__ = ["Memo", "Plan", "Probe", "Truncation", "check_count"]
+__all__ = ["Memo", "Plan", "Probe", "Truncation"]
 
 Memo: TypeAlias = Mapping[str, int]
 """What a policy remembers from update to update; the trainer keeps it."""
@@ -96,15 +95,3 @@ class Truncation(ABC):
     def bound(self) -> float:
         """``clip_delta``, or inf."""
         return math.inf if self.clip_delta is None else self.clip_delta
-
-
-def check_count(name: str, value: int) -> int:
-    """``value`` as an int.
-
-    Raises
-    ------
-    ValueError : if it is not a positive integer.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name} must be a positive integer, got {value!r}")
-    return int(value)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .base import Memo, Plan, Truncation, check_count
+from ..checks import check_count
+from .base import Memo, Plan, Truncation
 
 __all__ = ["TBPTT", "FullBPTT"]
 

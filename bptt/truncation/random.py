@@ -7,12 +7,12 @@ random state to keep.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Memo, Plan, Truncation, check_count
+from ..checks import check_count, check_seed, is_number
+from .base import Memo, Plan, Truncation
 
 __all__ = ["ARTBP", "RandomTBPTT"]
 
@@ -52,11 +52,11 @@ class RandomTBPTT(Truncation):
         super().__post_init__()
         for name in ("k", "shortest"):
             object.__setattr__(self, name, check_count(name, getattr(self, name)))
-        if not _is_number(self.short_probability) or not 0 <= self.short_probability <= 1:
+        if not is_number(self.short_probability) or not 0 <= self.short_probability <= 1:
             raise ValueError(f"short_probability must be in [0, 1], got {self.short_probability!r}")
-        if not _is_number(self.spread) or not 0 <= self.spread < np.inf:
+        if not is_number(self.spread) or not 0 <= self.spread < np.inf:
             raise ValueError(f"spread must be a number from 0 on, got {self.spread!r}")
-        _check_seed(self.seed)
+        check_seed(self.seed)
 
     def plan(self, n: int, left: int, memo: Memo) -> Plan:
         rng = np.random.default_rng([self.seed, n])
@@ -102,11 +102,11 @@ class ARTBP(Truncation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not _is_number(self.mean_length) or not 1 <= self.mean_length < np.inf:
+        if not is_number(self.mean_length) or not 1 <= self.mean_length < np.inf:
             raise ValueError(f"mean_length must be a number from 1 on, got {self.mean_length!r}")
-        if not _is_number(self.alpha) or not 2 < self.alpha < np.inf:
+        if not is_number(self.alpha) or not 2 < self.alpha < np.inf:
             raise ValueError(f"alpha must be a number above 2, got {self.alpha!r}")
-        _check_seed(self.seed)
+        check_seed(self.seed)
 
     def cut_probability(self, since: NDArray) -> NDArray:
         """c after so many steps since the last cut."""
@@ -133,12 +133,3 @@ class ARTBP(Truncation):
 
     def usual(self, steps: int) -> int:
         return int(self.mean_length)
-
-
-def _is_number(value: float) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
-def _check_seed(seed: int) -> None:
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"seed must be a non-negative integer, got {seed!r}")

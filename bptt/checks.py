@@ -1,0 +1,48 @@
+"""Checks of numbers that users give, each with one clear error."""
+
+from __future__ import annotations
+
+from numbers import Real
+
+import numpy as np
+
+__all__ = ["check_bound", "check_count", "check_seed", "is_number"]
+
+
+def check_bound(name: str, value: float) -> None:
+    """Refuse a bound that is not a positive number.
+
+    Raises
+    ------
+    ValueError : naming it.
+    """
+    if not is_number(value) or not value > 0:
+        raise ValueError(f"{name} must be a positive number, got {value!r}")
+
+
+def check_count(name: str, value: int) -> int:
+    """``value`` as an int.
+
+    Raises
+    ------
+    ValueError : if it is not a positive integer.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} must be a positive integer, got {value!r}")
+    return int(value)
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that is not a non-negative integer.
+
+    Raises
+    ------
+    ValueError : saying what came.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed must be a non-negative integer, got {seed!r}")
+
+
+def is_number(value: float) -> bool:
+    """Whether ``value`` is a real number, and not True or False."""
+    return isinstance(value, Real) and not isinstance(value, bool)
