@@ -4,8 +4,24 @@ matplotlib is imported only when one is drawn. Every function takes the Axes to 
 figure if there is none, returns the Axes, and leaves showing and saving to the caller.
 """
 
+from .activations import activations
+from .characters import characters
 from .flow import gradient_flow
+from .lyapunov import lyapunov
+from .parameters import parameters
+from .saturation import saturation
+from .spectrum import spectrum
 from .training import training
 from .truncation import truncation_report
 
-__all__ = ["gradient_flow", "training", "truncation_report"]
+__all__ = [
+    "activations",
+    "characters",
+    "gradient_flow",
+    "lyapunov",
+    "parameters",
+    "saturation",
+    "spectrum",
+    "training",
+    "truncation_report",
+]
