@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .panels import panels
 from .style import ACCENT, BEHIND_TEXT, INK, PALE, dress, new_axes
 
 if TYPE_CHECKING:
@@ -54,7 +55,9 @@ def training(
     dress(ax, "Training")
     ax.set_ylabel("loss")
     ax.legend(frameon=False)
-    below = _panel_below(ax)
+    ax.tick_params(labelbottom=False)
+    below = panels(ax, (5, 3))[1, 0]
+    below.sharex(ax)
     _draw_norm(below, x, columns["grad_norm"], history.clip_norm)
     dress(below)
     below.set_xlabel("seconds of training" if seconds else "update")
@@ -106,19 +109,6 @@ def _draw_norm(ax: Axes, x: NDArray, norm: NDArray, clip_norm: float | None) -> 
         line = ax.axhline(clip_norm, color=ACCENT, linestyle="--", linewidth=1.2, label=label)
         above = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0}
         ax.legend(handles=[line], frameon=False, **above).set_in_layout(False)
-
-
-def _panel_below(ax: Axes) -> Axes:
-    """A second panel in the lower part of the place that ``ax`` had."""
-    figure, place = ax.figure, ax.get_subplotspec()
-    ax.tick_params(labelbottom=False)
-    if place is not None:
-        upper, lower = place.subgridspec(2, 1, height_ratios=(5, 3), hspace=0.16)
-        ax.set_subplotspec(upper)
-        return figure.add_subplot(lower, sharex=ax)
-    box = ax.get_position()
-    ax.set_position((box.x0, box.y0 + 0.42 * box.height, box.width, 0.58 * box.height))
-    return figure.add_axes((box.x0, box.y0, box.width, 0.34 * box.height), sharex=ax)
 
 
 def _extremes(x: NDArray, y: NDArray) -> tuple[NDArray, NDArray]:
