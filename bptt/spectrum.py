@@ -27,12 +27,16 @@ class JacobianSpectrum:
     """What `jacobian_spectrum` found along a trajectory of T steps.
 
     singular_values : (T, n), row k - 1 those of ∂h_{t+k}/∂h_t, largest first, where t is the step
-        before the first and h the states h of all recurrent layers side by side.
+        before the first and h the states h of all recurrent layers side by side. What an LSTM's
+        cell c carries does not show in them.
+    state_values : (T, N), the same of the whole state, h and c. Values far below the largest, by
+        more than float64 can tell apart, are rounding.
     lyapunov : (N,), exponents of the whole state, h and c: the mean logarithm by which small
         changes grow a step, largest first.
     """
 
     singular_values: NDArray
+    state_values: NDArray
     lyapunov: NDArray
 
 
@@ -61,14 +65,16 @@ def jacobian_spectrum(
         raise ValueError(f"{model} has no recurrent layer, so no state whose Jacobian to take")
     outputs = _outputs(model)
     product = basis = np.eye(len(outputs))
-    values, growth = [], np.zeros(len(outputs))
+    values, whole, growth = [], [], np.zeros(len(outputs))
     for jacobian in _jacobians(model, x, model.check_state(state, 1)):
         product = jacobian @ product
         values.append(np.linalg.svd(product[np.ix_(outputs, outputs)], compute_uv=False))
+        whole.append(np.linalg.svd(product, compute_uv=False))
         basis, stretch = np.linalg.qr(jacobian @ basis)
         with np.errstate(divide="ignore"):
             growth += np.log(np.abs(np.diag(stretch)))
-    return JacobianSpectrum(np.array(values), np.sort(growth / len(x))[::-1])
+    exponents = np.sort(growth / len(x))[::-1]
+    return JacobianSpectrum(np.array(values), np.array(whole), exponents)
 
 
 def _outputs(model: Model) -> NDArray[np.bool_]:

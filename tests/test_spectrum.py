@@ -65,6 +65,7 @@ def test_the_jacobians_of_every_stack(layers):
         whole, _ = jacobian(layers, params, x[:k], plain(state))
         wanted = np.linalg.svd(whole[np.ix_(h, h)], compute_uv=False)
         assert_close(found.singular_values[k - 1], wanted, 1e-10)
+        assert_close(found.state_values[k - 1], np.linalg.svd(whole, compute_uv=False), 1e-10)
     wanted = exponents(layers, params, x, plain(state))
     alive = wanted > -15  # a relu that rests makes the Jacobian singular, up to rounding
     assert np.array_equal(found.lyapunov > -15, alive)

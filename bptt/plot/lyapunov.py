@@ -21,8 +21,8 @@ def lyapunov(spectrum: JacobianSpectrum, ax: Axes | None = None) -> Axes:
     """Draw the Lyapunov exponents in order, and beside them the Jacobian's singular values over k.
 
     Where the largest exponent λ₁ is below zero, gradients vanish on the long run; above, they
-    explode. The singular values of ∂h_{t+k}/∂h_t tell it step by step, from h to h: largest, median
-    and smallest. What is zero, or below the rounding of the largest, is left out.
+    explode. The singular values of the whole state's Jacobian over k steps tell it step by step:
+    largest, median and smallest. What is zero, or below the rounding of the largest, is left out.
 
     The place of ``ax`` is shared between two panels; the right one is the figure's newest Axes.
 
@@ -36,7 +36,7 @@ def lyapunov(spectrum: JacobianSpectrum, ax: Axes | None = None) -> Axes:
     ImportError : if matplotlib is not installed.
     TypeError : if ``spectrum`` is something else.
     """
-    for name in ("lyapunov", "singular_values"):
+    for name in ("lyapunov", "state_values"):
         if not hasattr(spectrum, name):
             raise TypeError(
                 f"spectrum must be what jacobian_spectrum returned, got {type(spectrum).__name__}"
@@ -69,7 +69,7 @@ def _draw_exponents(ax: Axes, spectrum: JacobianSpectrum) -> None:
 
 
 def _draw_singular_values(ax: Axes, spectrum: JacobianSpectrum) -> None:
-    values = np.asarray(spectrum.singular_values, float)
+    values = np.asarray(spectrum.state_values, float)
     k = np.arange(1, len(values) + 1)
     rounding = values.shape[1] * np.finfo(float).eps
     seen = np.where(values > rounding * values[:, :1], values, np.nan)
@@ -83,7 +83,7 @@ def _draw_singular_values(ax: Axes, spectrum: JacobianSpectrum) -> None:
     for (name, line), colour in zip(lines.items(), by_depth(len(lines)), strict=True):
         label = name if np.isfinite(line).any() else f"{name} (all zero)"
         ax.plot(k, line, color=colour, marker=marker, markersize=3.5, label=label)
-    dress(ax, r"Singular values of $\partial h_{t+k} / \partial h_t$")
+    dress(ax, "Singular values of the Jacobian")
     ax.set_xlabel("steps, k")
     ax.set_ylabel("singular value")
     ax.legend(frameon=False)

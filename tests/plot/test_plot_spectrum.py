@@ -79,10 +79,15 @@ def test_what_has_no_spectrum(what, layer, said):
     assert not pyplot.get_fignums()
 
 
+def spectrum_of(values, exponents):
+    """The state is all h."""
+    return JacobianSpectrum(values, values, exponents)
+
+
 def decaying(steps, units):
     """Singular values rate^k for rates from 0.9 down to 1e-3, and their logarithms."""
     rates = np.geomspace(0.9, 1e-3, units)
-    return JacobianSpectrum(rates ** np.arange(1, steps + 1)[:, None], np.log(rates))
+    return spectrum_of(rates ** np.arange(1, steps + 1)[:, None], np.log(rates))
 
 
 def test_exponents_in_order_and_the_largest_said():
@@ -130,12 +135,12 @@ def test_one_step_or_one_unit(steps, units):
 
 def test_exponents_of_minus_infinity_are_counted():
     values = np.array([[0.5, 0.0, 0.0]])
-    ax = plot.lyapunov(JacobianSpectrum(values, np.array([np.log(0.5), -np.inf, -np.inf])))
+    ax = plot.lyapunov(spectrum_of(values, np.array([np.log(0.5), -np.inf, -np.inf])))
     assert "2 of 3 are -∞" in [text.get_text() for text in ax.texts]
     labels = [line.get_label() for line in ax.figure.axes[-1].lines]
     assert labels == ["largest", "median (all zero)", "smallest (all zero)"]
     assert_fits(ax.figure)
-    assert_fits(plot.lyapunov(JacobianSpectrum(values * 0, np.full(3, -np.inf))).figure)
+    assert_fits(plot.lyapunov(spectrum_of(values * 0, np.full(3, -np.inf))).figure)
 
 
 @pytest.mark.parametrize("layout", [None, "constrained", "tight"])
