@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .block import Block
+from .checks import is_number
 from .data import Stream
 from .decay import Decay, fit_decay
 from .losses import Loss
@@ -107,7 +107,7 @@ def truncation_report(
     pairs = _pairs(windows)
     check_fit(stream, model, loss)
     check_workers(workers)
-    if not isinstance(tolerance, Real) or not 0 < tolerance < 1:
+    if not is_number(tolerance) or not 0 < tolerance < 1:
         raise ValueError(f"tolerance must be in (0, 1), got {tolerance!r}")
     longest = max(k2 for _, k2 in pairs)
     probe = _Probe(model, loss, stream, _length(steps, stream, longest), workers)
@@ -183,9 +183,11 @@ class _Probe:
         team.reserve(k2, sliding=k1 < k2)
         team.begin()
         gradient, total, times = np.zeros(self.model.params.flat.size), 0.0, []
+        left = self.steps
         for batch in self._batches(k1):
             began = time.perf_counter()
-            reach = Reach(k2, keep=k2 - k1)
+            left -= len(batch.x)
+            reach = Reach(k2, keep=k2 - min(k1, left) if left else 0)
             total += team.forward_and_back(batch, self.loss, reach, 1 / self.count)
             times.append(time.perf_counter() - began)
             gradient += team.gradient.flat
