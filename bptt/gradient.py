@@ -47,6 +47,7 @@ def value_and_grad(
     state: Mapping[str, NDArray] | None = None,
     *,
     mask: NDArray | None = None,
+    resets: NDArray | None = None,
     clip_delta: float | None = None,
     memory: Memory = None,
     workers: int = 1,
@@ -59,6 +60,8 @@ def value_and_grad(
     targets : (n, B) integers or (n, B, O) floats, for the last n <= T steps.
     state : to start from, a constant; zeros if None.
     mask : (n, B) bool, False where a target does not count.
+    resets : (T, B) bool, True where a new sequence begins: the state is zero there, and no error
+        flows back from there.
     clip_delta : largest norm of δ_t of a lane, as in `TBPTT`.
     memory : "sqrt", or a budget in MB, to run steps again instead of storing what they left, as in
         `TBPTT`; None to store all.
@@ -76,7 +79,7 @@ def value_and_grad(
     ShapeError : if a shape or a dtype does not fit.
     """
     team, mean, _ = _window(
-        model, loss, x, targets, state, mask, clip_delta, memory, workers, want_dx=False
+        model, loss, x, targets, state, mask, resets, clip_delta, memory, workers, want_dx=False
     )
     return mean, team.gradient, team.state()
 
@@ -89,6 +92,7 @@ def gradients(
     state: Mapping[str, NDArray] | None = None,
     *,
     mask: NDArray | None = None,
+    resets: NDArray | None = None,
     clip_delta: float | None = None,
     memory: Memory = None,
     workers: int = 1,
@@ -98,7 +102,7 @@ def gradients(
     Parameters and errors are those of `value_and_grad`.
     """
     team, mean, bound = _window(
-        model, loss, x, targets, state, mask, clip_delta, memory, workers, want_dx=True
+        model, loss, x, targets, state, mask, resets, clip_delta, memory, workers, want_dx=True
     )
     return Gradients(
         loss=mean,
@@ -117,6 +121,7 @@ def _window(
     targets: ArrayLike,
     state: Mapping[str, NDArray] | None,
     mask: NDArray | None,
+    resets: NDArray | None,
     clip_delta: float | None,
     memory: Memory,
     workers: int,
@@ -133,7 +138,7 @@ def _window(
         check_bound("clip_delta", clip_delta)
     check_memory(memory)
     check_workers(workers)
-    batch = Batch.of(model, loss, x, targets, mask)
+    batch = Batch.of(model, loss, x, targets, mask, resets)
     team = Workers(model, lanes, workers, steps, memory)
     team.reserve(steps)
     team.begin(state)

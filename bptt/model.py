@@ -17,6 +17,7 @@ from .errors import DataError, FileFormatError, ShapeError
 from .kernels.checks import all_finite
 from .layers import LAYERS, Layer
 from .packed import ModelWeights, parts
+from .task import check_resets
 from .window import Window, worthwhile_ids
 
 __all__ = ["Model"]
@@ -107,7 +108,10 @@ class Model:
         return self._states[1]
 
     def __call__(
-        self, x: ArrayLike, state: Mapping[str, NDArray] | None = None
+        self,
+        x: ArrayLike,
+        state: Mapping[str, NDArray] | None = None,
+        resets: NDArray | None = None,
     ) -> tuple[NDArray, Block]:
         """Run over the steps of ``x``.
 
@@ -115,6 +119,7 @@ class Model:
         ----------
         x : (T, B) integer ids, or (T, B, I) floats.
         state : what an earlier call returned, to go on from there; zeros if None.
+        resets : (T, B) bool, True where a new sequence begins, before which the state is zero.
 
         Returns
         -------
@@ -129,6 +134,8 @@ class Model:
         x = self.check_input(x)
         steps, lanes = x.shape[:2]
         state = self.check_state(state, lanes)
+        if resets is not None:
+            return self._run_window(x, state, check_resets(resets, x.shape[:2]))
         run = self._run_steps if steps * lanes <= _UNPACKED else self._run_window
         return run(x, state)
 
@@ -144,7 +151,9 @@ class Model:
             y[t], before = values, after
         return y, state.like(before)
 
-    def _run_window(self, x: NDArray, state: Mapping[str, NDArray]) -> tuple[NDArray, Block]:
+    def _run_window(
+        self, x: NDArray, state: Mapping[str, NDArray], resets: NDArray | None = None
+    ) -> tuple[NDArray, Block]:
         """A window at a time, from packed weights."""
         steps, lanes = x.shape[:2]
         rows = min(steps, _STEPS)
@@ -158,7 +167,9 @@ class Model:
         for first in range(0, steps, window.capacity):
             part = x[first : first + window.capacity]
             window.make_room(len(part), keep=0)
-            window.forward(weights, part)
+            window.forward(
+                weights, part, None if resets is None else resets[first : first + len(part)]
+            )
             newest = slice(window.stop - len(part), window.stop)
             y[first : first + len(part)] = window.y[newest, :, : self.n_out]
         final = self.zero_state(lanes)

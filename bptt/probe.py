@@ -24,18 +24,22 @@ def last_loss_errors(
     targets: NDArray,
     valid: NDArray,
     state: Mapping[str, NDArray],
+    resets: NDArray | None = None,
+    lags: int | None = None,
 ) -> NDArray:
-    """∂ℓ_s/∂h_{s-k} of the losses at the last step s, for all lags k of ``x``.
+    """∂ℓ_s/∂h_{s-k} of the losses at the last step s, for the lags k = 0, 1, ...
 
     Parameters
     ----------
     x : (T, B) ids or (T, B, I), checked.
     targets, valid : (1, B, ...) and (1, B), of the last step, as the loss reads them.
     state : to start from.
+    resets : (T, B) bool, True where a new sequence begins; None if none does.
+    lags : how many; T if None.
 
     Returns
     -------
-    (T, valid lanes, ΣH) float64: lag on axis 0, the units of all recurrent layers side by side.
+    (lags, valid lanes, ΣH) float64: lag on axis 0, the units of all recurrent layers side by side.
     """
     steps, lanes = x.shape[:2]
     window = Window(model.layers, lanes, steps, model.dtype, backward=True)
@@ -43,11 +47,12 @@ def last_loss_errors(
     for work in weights.packing(back=True):
         work()
     window.begin(state)
-    window.forward(weights, x)
+    window.forward(weights, x, resets)
+    window.weigh(None)
     window.add_losses(loss, Task(x, targets, valid, 1.0))
     grads = parts(model.params.like(), model.layers)
     errors, carried = [], model.zero_state(lanes)
-    for t in reversed(range(steps)):
+    for t in reversed(range(0 if lags is None else steps - lags, steps)):
         errors_from = t if t == steps - 1 else t + 1
         window.go_back(weights, grads, Span(t, t + 1, errors_from), errors=carried)
         errors.append(_of_all_layers(window))
@@ -68,13 +73,10 @@ def loss_errors(
     if not steps.size:
         return None
     last = int(steps[0])
-    first = last + 1 - lags
-    if first:
-        _, state = model(batch.x[:first], state)
     newest = slice(last - targets_from, last - targets_from + 1)
-    return last_loss_errors(
-        model, loss, batch.x[first : last + 1], batch.targets[newest], batch.valid[newest], state
-    )
+    resets = None if batch.resets is None else batch.resets[: last + 1]
+    x, targets, valid = batch.x[: last + 1], batch.targets[newest], batch.valid[newest]
+    return last_loss_errors(model, loss, x, targets, valid, state, resets, lags)
 
 
 def _of_all_layers(window: Window) -> NDArray:

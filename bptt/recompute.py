@@ -54,6 +54,7 @@ class RecomputedWindow:
         self._dtype, self._lookup_ids, self._keep = dtype, lookup_ids, 0
         self._inner = self._window(segment)
         self._older = self._inner.x[:0].copy()
+        self._fresh = self._old_fresh = np.zeros((0, lanes), np.bool_)
         self.dx: NDArray | None = None
         self._x = self._older
         self._norms: dict[int, NDArray] = {}
@@ -98,7 +99,7 @@ class RecomputedWindow:
     def begin(self, state: Mapping[str, NDArray] | None = None, first_lane: int = 0) -> None:
         """As `Window.begin`."""
         self.start = self.stop = self._keep = 0
-        self._older = self._older[:0]
+        self._older, self._old_fresh = self._older[:0], self._old_fresh[:0]
         for name, rows in self._edges.items():
             rows[...] = 0 if state is None else state[name][first_lane : first_lane + self.lanes]
 
@@ -125,13 +126,14 @@ class RecomputedWindow:
 
     def views(self, keep: int) -> dict[str, Kept]:
         """As `Window.views`; of states, those before and after these steps."""
-        views = {"x": Kept(self._older, 0, 0)}
+        views = {"x": Kept(self._older, 0, 0), "resets": Kept(self._old_fresh, 0, 0)}
         return views | {name: Kept(rows, 0, 0) for name, rows in self._edges.items()}
 
     def resume(self, steps: int) -> None:
         """As `Window.resume`."""
         self.start, self.stop, self._keep = 0, steps, steps
         self._older = np.zeros((steps, *self._inner.x.shape[1:]), self._inner.x.dtype)
+        self._old_fresh = np.zeros((steps, self.lanes), np.bool_)
 
     def update(
         self,
@@ -145,6 +147,9 @@ class RecomputedWindow:
         x = np.concatenate([self._older, task.x]) if len(self._older) else task.x
         self.stop, self._keep = len(x), min(reach.keep, len(x))
         self._older, self._x = x[self.stop - self._keep :].copy(), x
+        new = np.zeros(task.x.shape[:2], np.bool_) if task.resets is None else task.resets
+        self._fresh = np.concatenate([self._old_fresh, new])
+        self._old_fresh = self._fresh[self.stop - self._keep :].copy()
         segments = self._segments(reach.segment)
         self._run_ahead(weights, x, segments)
         return self._run_back(weights, x, task, loss, grads, reach, segments)
@@ -169,7 +174,7 @@ class RecomputedWindow:
         for j, (first, last) in enumerate(segments):
             self._inner.begin(self._states[j])
             count = len(self.layers) if last == self.stop else self._carries
-            self._inner.forward(weights, x[first:last], count)
+            self._inner.forward(weights, x[first:last], self._fresh[first:last], count)
             self._inner.read_state(self._states[j + 1])
             if first <= before_next <= last:
                 self._inner.read_state(oldest, row=before_next - first)
@@ -187,17 +192,17 @@ class RecomputedWindow:
     ) -> float:
         """Run segment after segment again, newest first, and take the error back through each."""
         total, oldest = 0.0, max(0, self.stop - reach.k2)
-        new = self.stop - len(task.x)
+        returning = self._returning(reach)
         for j, (first, last) in reversed(list(enumerate(segments))):
             if last <= oldest:
                 break
             newest = last == self.stop
             if not newest:
                 self._inner.begin(self._states[j])
-                self._inner.forward(weights, x[first:last])
+                self._inner.forward(weights, x[first:last], self._fresh[first:last])
             part = _part(task, self.stop - len(task.targets) - first, last - first)
             total += self._inner.add_losses(loss, part)
-            self._inner.weigh(_weights(reach, first - new, last - new))
+            self._inner.weigh(None if returning is None else returning[first:last])
             skipped = max(oldest - first, 0)
             errors_from = max(skipped, last - first - len(part.targets))
             span = Span(skipped, last - first, errors_from, reach.clip_delta)
@@ -211,6 +216,17 @@ class RecomputedWindow:
                 self._inner.read_state_errors(weights, self._errors)
             self._write_back(first, last, first + dx_from if reach.want_dx else last)
         return total
+
+    def _returning(self, reach: Reach) -> NDArray | None:
+        """(stop, B), the weights of what comes back to each step; None for 1."""
+        ends = self._fresh[1:]
+        if reach.weights is None and not ends.any():
+            return None
+        returning = np.ones(self._fresh.shape)
+        if reach.weights is not None:
+            returning[self.stop - len(reach.weights) :] = reach.weights[:, np.newaxis]
+        returning[:-1][ends] = 0
+        return returning
 
     def _write_back(self, first: int, last: int, dx_from: int) -> None:
         """Take what the segment at hand leaves of its steps, and dx from step ``dx_from`` on."""
@@ -229,7 +245,8 @@ class RecomputedWindow:
         length = self._inner.capacity
         for j, first in enumerate(range(0, self.stop, length)):
             self._inner.begin(self._states[j])
-            self._inner.forward(weights, self._x[first : first + length])
+            rows = slice(first, first + length)
+            self._inner.forward(weights, self._x[rows], self._fresh[rows])
             yield from self._inner.outputs(weights)
 
     def nbytes(self) -> int:
@@ -251,16 +268,6 @@ def _add(parts: Sequence[Mapping[str, NDArray]], to: Sequence[Mapping[str, NDArr
     for found, sums in zip(parts, to, strict=True):
         for name, part in found.items():
             sums[name] += part
-
-
-def _weights(reach: Reach, first: int, last: int) -> NDArray | None:
-    """Those of `Reach.weights` that belong to steps ``first`` to ``last``, counted from the first
-    of the new ones; 1 before it."""
-    if reach.weights is None:
-        return None
-    weights = np.ones(last - first)
-    weights[max(0, -first) :] = reach.weights[max(0, first) : max(0, last)]
-    return weights
 
 
 def _part(task: Task, first_target: int, steps: int) -> Task:

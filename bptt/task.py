@@ -15,7 +15,20 @@ if TYPE_CHECKING:
     from .data import Chunk
     from .model import Model
 
-__all__ = ["Batch", "Reach", "Task"]
+__all__ = ["Batch", "Reach", "Task", "check_resets"]
+
+
+def check_resets(given: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """``given`` as booleans of ``shape``.
+
+    Raises
+    ------
+    ShapeError : if it is something else.
+    """
+    resets = np.asarray(given)
+    if resets.dtype != np.bool_ or resets.shape != shape:
+        raise ShapeError(f"resets must be {shape} of bool, got {resets.shape} of {resets.dtype}")
+    return resets
 
 
 class Batch(NamedTuple):
@@ -25,16 +38,18 @@ class Batch(NamedTuple):
     targets : (n, B, ...) for the last n <= k steps, as the loss reads them.
     valid : (n, B) bool.
     count : how many are.
+    resets : (k, B) bool, True where a new sequence begins; None if none does.
     """
 
     x: NDArray
     targets: NDArray
     valid: NDArray
     count: int
+    resets: NDArray | None = None
 
     @classmethod
     def of(cls, model: Model, loss: Loss, x: NDArray, targets: ArrayLike,
-           mask: NDArray | None) -> Batch:  # fmt: skip
+           mask: NDArray | None, resets: NDArray | None = None) -> Batch:  # fmt: skip
         """Check the targets for ``x``, which has been checked.
 
         Raises
@@ -49,8 +64,9 @@ class Batch(NamedTuple):
             raise ShapeError(
                 f"mask must be {targets.shape[:2]} of bool, got {mask.shape} of {mask.dtype}"
             )
+        resets = None if resets is None else check_resets(resets, x.shape[:2])
         valid = loss.valid(targets, mask)
-        return cls(x, targets, valid, int(np.count_nonzero(valid)))
+        return cls(x, targets, valid, int(np.count_nonzero(valid)), resets)
 
     @classmethod
     def of_chunk(cls, model: Model, loss: Loss, chunk: Chunk, losses: int | None = None) -> Batch:
@@ -62,7 +78,8 @@ class Batch(NamedTuple):
         """
         newest = slice(None if losses is None else -losses, None)
         mask = None if chunk.mask is None else chunk.mask[newest]
-        return cls.of(model, loss, model.check_input(chunk.x), chunk.targets[newest], mask)
+        x = model.check_input(chunk.x)
+        return cls.of(model, loss, x, chunk.targets[newest], mask, chunk.resets)
 
 
 class Task(NamedTuple):
@@ -72,12 +89,14 @@ class Task(NamedTuple):
     targets : (n, B, ...) for the last n <= k steps, as the loss reads them.
     valid : (n, B) bool.
     scale : of the error; one over the number of targets of all lanes makes it that of their mean.
+    resets : (k, B) bool, True where a new sequence begins; None if none does.
     """
 
     x: NDArray
     targets: NDArray
     valid: NDArray
     scale: float
+    resets: NDArray | None = None
 
 
 class Reach(NamedTuple):

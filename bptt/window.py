@@ -74,7 +74,8 @@ class Window:
             self.x = zeros((capacity, lanes, bottom.sizes[0]), dtype)
         self.tapes: list[Tape] = []
         self._back = np.ones((capacity, lanes), dtype)
-        room = Room(capacity, lanes, dtype, lookup_ids=0, back=self._back)
+        self._fresh = np.zeros((capacity, lanes), np.bool_)
+        room = Room(capacity, lanes, dtype, 0, self._back, self._fresh)
         for layer, above in zip(layers, [*layers[1:], None], strict=True):
             below = self.tapes[-1].y if self.tapes else self.x
             read = above is not None and above.reads_lookups
@@ -171,7 +172,7 @@ class Window:
 
     def kept(self) -> dict[str, Kept]:
         """By name, all that goes with the steps."""
-        kept = {"x": Kept(self.x, 0, 0)}
+        kept = {"x": Kept(self.x, 0, 0), "resets": Kept(self._fresh, 0, 0)}
         for i, tape in enumerate(self.tapes):
             kept |= {f"{i}.{name}": rows for name, rows in tape.kept().items()}
         return kept
@@ -192,13 +193,21 @@ class Window:
         self._back[:kept] = self._back[self.start : self.stop]
         self.start, self.stop = 0, kept
 
-    def forward(self, weights: ModelWeights, x: NDArray, count: int | None = None) -> None:
+    def forward(
+        self,
+        weights: ModelWeights,
+        x: NDArray,
+        resets: NDArray | None = None,
+        count: int | None = None,
+    ) -> None:
         """Run the next len(x) steps, for which there must be room, on x (T, B) or (T, B, I).
 
+        resets : (T, B) bool, True where the state is zero before the step; None for nowhere.
         count : how many layers are run, from the input up; all if None.
         """
         first, last = self.stop, self.stop + len(x)
         self.x[first:last] = x
+        self._fresh[first:last] = False if resets is None else resets
         for i, layer in enumerate(self.layers[:count]):
             layer.forward(weights.packed[i], self.tapes[i], first, last)
         self.stop = last
@@ -211,7 +220,7 @@ class Window:
     def evaluate(self, weights: ModelWeights, task: Task, loss: Loss) -> float:
         """Run the steps of ``task``, and add up its losses."""
         self.make_room(len(task.x), keep=0)
-        self.forward(weights, task.x)
+        self.forward(weights, task.x, task.resets)
         return self.add_losses(loss, task)
 
     def update(
@@ -229,9 +238,9 @@ class Window:
         steps = len(task.x)
         self.make_room(steps, reach.k2 - steps)
         self._kept = reach.keep
-        self.forward(weights, task.x)
+        self.forward(weights, task.x, task.resets)
         total = self.add_losses(loss, task)
-        self.weigh(reach.weights)
+        self.weigh(None if reach.weights is None else reach.weights[:, np.newaxis])
         first = max(self.start, self.stop - reach.k2)
         errors_from = max(first, self.stop - len(task.targets))
         span = Span(first, self.stop, errors_from, reach.clip_delta, consume=not reach.keep)
@@ -239,11 +248,17 @@ class Window:
         return total
 
     def weigh(self, weights: NDArray | None) -> None:
-        """Multiply what comes back to each of the newest steps by one of ``weights`` (k,)."""
+        """Multiply what comes back to the newest steps by ``weights``, (k, 1) or (k, B).
+
+        Nothing comes back to the last step of a sequence.
+        """
         if weights is None:
             self._back[self.start : self.stop] = 1
         else:
-            self._back[self.stop - len(weights) : self.stop] = weights[:, np.newaxis]
+            self._back[self.stop - len(weights) : self.stop] = weights
+        ends = self._fresh[self.start + 1 : self.stop]
+        if ends.any():
+            self._back[self.start : self.stop - 1][ends] = 0
 
     def go_back(
         self,

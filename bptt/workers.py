@@ -191,7 +191,8 @@ class Workers:
         lanes = slice(self.bounds[i], self.bounds[i + 1])
         targets = np.array(batch.targets[:, lanes], order="C")
         valid = np.array(batch.valid[:, lanes], order="C")
-        return Task(batch.x[:, lanes], targets, valid, scale)
+        resets = None if batch.resets is None else batch.resets[:, lanes]
+        return Task(batch.x[:, lanes], targets, valid, scale, resets)
 
     def _pack(self, back: bool) -> None:
         packing, count = self.weights.packing(back), len(self.windows)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import operator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError, ShapeError
+from .column import IGNORE, Column, whole
 
 __all__ = ["Chunk", "Reader", "Stream"]
-
-_IGNORE = -1
-_LARGEST = np.iinfo(np.int32).max
-_BLOCK = 1 << 20
 
 
 class Chunk(NamedTuple):
@@ -22,13 +18,15 @@ class Chunk(NamedTuple):
 
     x : (k, B) int32 ids, or (k, B, F) floats.
     targets : (k, B) int32 ids, -1 = ignore, or (k, B, O) floats.
-    mask : (k, B) bool, False where a lane has ended (x is 0 there, the target -1 or 0.0);
-        None if no lane has.
+    mask : (k, B) bool, False where a target does not count: where a lane has ended (x is 0 there,
+        the target -1 or 0.0), and in a burn-in; None if all count.
+    resets : (k, B) bool, True where a new sequence begins; None if none does.
     """
 
     x: NDArray
     targets: NDArray
     mask: NDArray[np.bool_] | None
+    resets: NDArray[np.bool_] | None = None
 
 
 class Stream:
@@ -58,6 +56,11 @@ class Stream:
     data : (N,) integer ids, or (N,) or (N, F) floats, where (N,) means one feature. Ids and floats
         in memory are checked here, once; those in an ``np.memmap`` as they are read.
     batch : number of lanes, B.
+    resets : (N,) bool, True where a new sequence begins in the data. There the state is zero again,
+        and no error flows back from there: as if each sequence were a lane of its own. With the
+        next step as target, the last step of a sequence has none that counts.
+    burn_in : steps at the beginning of each lane and of each sequence that are run without loss, so
+        that the state finds its feet.
     targets : what to predict: (N,) integer ids, -1 = ignore, or (N,) or (N, O) floats, step i
         belonging to step i of the data, which makes N pairs. If None, the next step of the data,
         which makes N - 1.
@@ -73,21 +76,29 @@ class Stream:
     Raises
     ------
     DataError : if there are fewer pairs than lanes, an id is negative or above int32, a float is
-        not finite, or ``batch`` is not a positive integer.
-    ShapeError : if an array has a wrong shape or holds neither integers nor floats, or data and
-        targets differ in length.
+        not finite, or ``batch`` or ``burn_in`` is not an integer from 1 or 0 on.
+    ShapeError : if an array has a wrong shape or holds neither integers nor floats, or data,
+        targets and resets differ in length.
     """
 
-    def __init__(self, data: ArrayLike, batch: int, targets: ArrayLike | None = None) -> None:
-        self.batch = _whole("batch", batch, at_least=1)
-        self._data = _Column("data", data, lowest=0)
+    def __init__(
+        self,
+        data: ArrayLike,
+        batch: int,
+        targets: ArrayLike | None = None,
+        resets: ArrayLike | None = None,
+        *,
+        burn_in: int = 0,
+    ) -> None:
+        self.batch = whole("batch", batch, at_least=1)
+        self._data = Column("data", data, lowest=0)
         self._shift = 1 if targets is None else 0
-        self._targets = (
-            self._data if targets is None else _Column("targets", targets, lowest=_IGNORE)
-        )
+        self._targets = self._data if targets is None else Column("targets", targets, lowest=IGNORE)
         length = len(self._data.array)
         if len(self._targets.array) != length:
             raise ShapeError(f"targets have {len(self._targets.array)} steps, data has {length}")
+        self._resets = _checked_resets(resets, length)
+        self.burn_in = whole("burn_in", burn_in, at_least=0)
         self.pairs = length - self._shift
         if self.pairs < self.batch:
             raise DataError(
@@ -110,7 +121,7 @@ class Stream:
         ------
         DataError : if ``start`` is not from 0 to ``steps``.
         """
-        start = _whole("start", start, at_least=0)
+        start = whole("start", start, at_least=0)
         if start > self.steps:
             raise DataError(f"start is {start}, but the stream has {self.steps} time steps")
         return Reader(self, start)
@@ -125,13 +136,28 @@ class Stream:
         where = np.minimum(self._bounds[:-1] + time, self._bounds[1:] - 1)
         x = self._data.gather(where)
         targets = self._targets.gather(where + self._shift)
-        if stop < self.steps or self._ragged_from == self.batch:
-            return Chunk(x, targets, None)
-        mask = np.ones(where.shape, bool)
-        mask[-1, self._ragged_from :] = False
-        x[-1, self._ragged_from :] = 0
-        targets[-1, self._ragged_from :] = _IGNORE if self.targets_are_ids else 0
-        return Chunk(x, targets, mask)
+        mask = self._counts(where)
+        if stop == self.steps and self._ragged_from < self.batch:
+            mask = np.ones(where.shape, bool) if mask is None else mask
+            mask[-1, self._ragged_from :] = False
+            x[-1, self._ragged_from :] = 0
+            targets[-1, self._ragged_from :] = IGNORE if self.targets_are_ids else 0
+        resets = None if self._resets is None else self._resets[where]
+        return Chunk(x, targets, mask, resets if resets is not None and resets.any() else None)
+
+    def _counts(self, where: NDArray[np.intp]) -> NDArray[np.bool_] | None:
+        """Where targets count, but for the end of lanes; None for everywhere."""
+        if self._resets is None and not self.burn_in:
+            return None
+        counts = np.ones(where.shape, bool)
+        if self._resets is not None and self._shift:
+            counts &= ~self._resets[where + 1]
+        for steps in range(self.burn_in):
+            before = where - steps
+            counts &= before > self._bounds[:-1]
+            if self._resets is not None:
+                counts &= ~self._resets[np.maximum(before, 0)]
+        return counts
 
     def __repr__(self) -> str:
         return f"Stream({self.pairs} pairs in {self.batch} lanes of {self.steps} time steps)"
@@ -154,7 +180,7 @@ class Reader:
         DataError : if ``k`` is not a positive integer, or a memory map turns out to hold an id or a
             float that cannot be used; the position stays as it was.
         """
-        stop = min(self.position + _whole("k", k, at_least=1), self.stream.steps)
+        stop = min(self.position + whole("k", k, at_least=1), self.stream.steps)
         if self.position >= stop:
             return None
         chunk = self.stream._chunk(self.position, stop)
@@ -162,74 +188,12 @@ class Reader:
         return chunk
 
 
-class _Column:
-    """Ids or rows of features, read by position along the sequence.
-
-    array : (N,) integers or (N, F) floats, a view of what was given.
-    """
-
-    def __init__(self, name: str, given: ArrayLike, lowest: int) -> None:
-        array = np.asarray(given)
-        self.name, self.lowest = name, lowest
-        self.ids = array.dtype.kind in "iu"
-        self.in_memory = not isinstance(given, np.memmap)
-        self._check_form(array)
-        self.array = array[:, None] if array.ndim == 1 and not self.ids else array
-        self.features = None if self.ids else self.array.shape[1]
-        self.limit = self._check_all() if self.in_memory else None
-
-    def _check_form(self, array: NDArray) -> None:
-        if array.dtype.kind not in "iuf":
-            raise ShapeError(f"{self.name} must hold integers or floats, got dtype {array.dtype}")
-        if array.ndim != 1 and (self.ids or array.ndim != 2):
-            expected = "(N,) integers" if self.ids else "(N,) or (N, features) floats"
-            raise ShapeError(f"{self.name} must be {expected}, got shape {array.shape}")
-        if len(array) == 0:
-            raise DataError(f"{self.name} is empty: it has no time step")
-        if array.size == 0:
-            raise ShapeError(f"{self.name} must have at least one feature, got {array.shape}")
-
-    def _check_all(self) -> int | None:
-        """Check every value, a block at a time; the largest id plus one, None for floats."""
-        rows = max(1, _BLOCK // (self.features or 1))
-        largest = _IGNORE
-        for start in range(0, len(self.array), rows):
-            block = self.array[start : start + rows]
-            self._check(block, np.arange(start, start + len(block)))
-            if self.ids:
-                largest = max(largest, int(block.max()))
-        return largest + 1 if self.ids else None
-
-    def _check(self, values: NDArray, where: NDArray[np.intp]) -> None:
-        """Refuse an id or a float that cannot be used; ``values`` lie at positions ``where``."""
-        if self.ids:
-            good = (values >= self.lowest) & (values <= _LARGEST)
-            expected = f"an id from {self.lowest} to {_LARGEST}"
-        else:
-            good = np.isfinite(values)
-            expected = "a finite number"
-        if good.all():
-            return
-        wrong = np.argwhere(~good)
-        first = tuple(wrong[where[tuple(wrong[:, : where.ndim].T)].argmin()])
-        place = ", ".join(str(i) for i in (where[first[: where.ndim]], *first[where.ndim :]))
-        raise DataError(f"{self.name}[{place}] is {values[first]}, but must be {expected}")
-
-    def gather(self, where: NDArray[np.intp]) -> NDArray:
-        """The values at ``where`` (k, B), C-contiguous: (k, B) int32 or (k, B, F) floats."""
-        values = self.array[where]
-        if not self.in_memory:
-            self._check(values, where)
-        dtype = np.int32 if self.ids else values.dtype.newbyteorder("=")
-        return np.ascontiguousarray(values, dtype)
-
-
-def _whole(name: str, value: int, at_least: int) -> int:
-    """``value`` as an int, refused if it is not a whole number or too small."""
-    try:
-        whole = None if isinstance(value, bool | np.bool_) else operator.index(value)
-    except TypeError:
-        whole = None
-    if whole is None or whole < at_least:
-        raise DataError(f"{name} must be an integer from {at_least} on, got {value!r}")
-    return whole
+def _checked_resets(given: ArrayLike | None, length: int) -> NDArray[np.bool_] | None:
+    if given is None:
+        return None
+    resets = np.asarray(given)
+    if resets.dtype != np.bool_ or resets.shape != (length,):
+        raise ShapeError(
+            f"resets must be ({length},) of bool, got {resets.shape} of {resets.dtype}"
+        )
+    return resets

@@ -47,6 +47,7 @@ class Room(NamedTuple):
     dtype : of its arrays.
     lookup_ids : the most ids for which the layer above wants a `Lookup`; 0 if it reads none.
     back : (K, B), by which the error that comes back to a step from the next is multiplied.
+    fresh : (K, B) bool, the steps before which the state is zero, whatever the row before says.
     """
 
     rows: int
@@ -54,6 +55,7 @@ class Room(NamedTuple):
     dtype: DTypeLike
     lookup_ids: int
     back: NDArray
+    fresh: NDArray
 
 
 class Kept(NamedTuple):
@@ -83,6 +85,7 @@ class Tape:
     errors : state name -> (B, padded): in, the error that arrives from beyond the last step; out,
         after `Layer.backward`, in the first of them δ of the first step; and after
         `Layer.state_errors`, the error of the state that came in.
+    fresh : as in `Room`; None for layers without state.
     norms : (K, B) float64, ‖δ_t‖ before clipping; None for layers without state.
     slopes : (K, G) float64, the slope of each gate's activation, added up over lanes and units,
         padding included, as `Layer.backward` met it; None for layers without gates.
@@ -94,6 +97,7 @@ class Tape:
     arrays: Any
     gates: dict[str, tuple[NDArray, int]] = field(default_factory=dict)
     errors: dict[str, NDArray] = field(default_factory=dict)
+    fresh: NDArray | None = None
     norms: NDArray | None = None
     slopes: NDArray | None = None
     apart: Any = None

@@ -88,7 +88,9 @@ class LSTM(Recurrent):
         )
         errors = {"h": arrays.dh, "c": arrays.dc}
         states, gates = {"h": h, "c": c}, {"z": (z, self.gates)}
-        return Tape(x, h[1:], states, arrays, gates, errors, arrays.norms, arrays.slopes)
+        return Tape(
+            x, h[1:], states, arrays, gates, errors, room.fresh, arrays.norms, arrays.slopes
+        )
 
     def step(
         self,

@@ -65,7 +65,7 @@ class RNN(Recurrent):
             norms=np.zeros((rows, lane_count)),
         )
         errors = {"h": arrays.dh}
-        return Tape(x, h[1:], {"h": h}, arrays, errors=errors, norms=arrays.norms)
+        return Tape(x, h[1:], {"h": h}, arrays, errors=errors, fresh=room.fresh, norms=arrays.norms)
 
     def step(
         self,

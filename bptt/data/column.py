@@ -1,0 +1,90 @@
+"""Ids or rows of features that are read by their place in one long sequence."""
+
+from __future__ import annotations
+
+import operator
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import DataError, ShapeError
+
+__all__ = ["IGNORE", "Column", "whole"]
+
+IGNORE = -1
+"""The target id that means that there is none."""
+_LARGEST = np.iinfo(np.int32).max
+_BLOCK = 1 << 20
+
+
+class Column:
+    """Ids or rows of features, read by position along the sequence.
+
+    array : (N,) integers or (N, F) floats, a view of what was given.
+    """
+
+    def __init__(self, name: str, given: ArrayLike, lowest: int) -> None:
+        array = np.asarray(given)
+        self.name, self.lowest = name, lowest
+        self.ids = array.dtype.kind in "iu"
+        self.in_memory = not isinstance(given, np.memmap)
+        self._check_form(array)
+        self.array = array[:, None] if array.ndim == 1 and not self.ids else array
+        self.features = None if self.ids else self.array.shape[1]
+        self.limit = self._check_all() if self.in_memory else None
+
+    def _check_form(self, array: NDArray) -> None:
+        if array.dtype.kind not in "iuf":
+            raise ShapeError(f"{self.name} must hold integers or floats, got dtype {array.dtype}")
+        if array.ndim != 1 and (self.ids or array.ndim != 2):
+            expected = "(N,) integers" if self.ids else "(N,) or (N, features) floats"
+            raise ShapeError(f"{self.name} must be {expected}, got shape {array.shape}")
+        if len(array) == 0:
+            raise DataError(f"{self.name} is empty: it has no time step")
+        if array.size == 0:
+            raise ShapeError(f"{self.name} must have at least one feature, got {array.shape}")
+
+    def _check_all(self) -> int | None:
+        """Check every value, a block at a time; the largest id plus one, None for floats."""
+        rows = max(1, _BLOCK // (self.features or 1))
+        largest = IGNORE
+        for start in range(0, len(self.array), rows):
+            block = self.array[start : start + rows]
+            self._check(block, np.arange(start, start + len(block)))
+            if self.ids:
+                largest = max(largest, int(block.max()))
+        return largest + 1 if self.ids else None
+
+    def _check(self, values: NDArray, where: NDArray[np.intp]) -> None:
+        """Refuse an id or a float that cannot be used; ``values`` lie at positions ``where``."""
+        if self.ids:
+            good = (values >= self.lowest) & (values <= _LARGEST)
+            expected = f"an id from {self.lowest} to {_LARGEST}"
+        else:
+            good = np.isfinite(values)
+            expected = "a finite number"
+        if good.all():
+            return
+        wrong = np.argwhere(~good)
+        first = tuple(wrong[where[tuple(wrong[:, : where.ndim].T)].argmin()])
+        place = ", ".join(str(i) for i in (where[first[: where.ndim]], *first[where.ndim :]))
+        raise DataError(f"{self.name}[{place}] is {values[first]}, but must be {expected}")
+
+    def gather(self, where: NDArray[np.intp]) -> NDArray:
+        """The values at ``where`` (k, B), C-contiguous: (k, B) int32 or (k, B, F) floats."""
+        values = self.array[where]
+        if not self.in_memory:
+            self._check(values, where)
+        dtype = np.int32 if self.ids else values.dtype.newbyteorder("=")
+        return np.ascontiguousarray(values, dtype)
+
+
+def whole(name: str, value: int, at_least: int) -> int:
+    """``value`` as an int, refused if it is not a whole number or too small."""
+    try:
+        whole = None if isinstance(value, bool | np.bool_) else operator.index(value)
+    except TypeError:
+        whole = None
+    if whole is None or whole < at_least:
+        raise DataError(f"{name} must be an integer from {at_least} on, got {value!r}")
+    return whole
