@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from . import gru_after, gru_before
 from .base import Room, Span, Tape
+from .gru_step import step_after, step_before
 from .lookup import Lookup
 from .recurrent import Recurrent
 from .weights import Scratch
@@ -70,13 +71,19 @@ class GRU(Recurrent):
         return self._form.make_weights(self.n_in, self.n, dtype)
 
     def pack(self, params: Mapping[str, NDArray], weights: Any) -> None:
+        weights.wx.pack(params["Wx"], params["b"])
         self._form.pack(params, weights)
 
     def pack_back(self, params: Mapping[str, NDArray], weights: Any) -> None:
+        weights.wx.pack_transposed(params["Wx"])
         self._form.pack_back(params, weights)
 
     def tape(self, x: NDArray | Lookup, room: Room) -> Tape:
-        return self._form.make_tape(x, self.n, room)
+        arrays = self._form.make_arrays(self.n, room)
+        h, inner = arrays.h, arrays._fields[1]
+        gates = {"z": (arrays.z, self.gates), inner: (arrays[1], 1)}
+        errors = {"h": arrays.dh}
+        return Tape(x, h[1:], {"h": h}, arrays, gates, errors, arrays.norms, arrays.slopes)
 
     def step(
         self,
@@ -86,7 +93,11 @@ class GRU(Recurrent):
         after: NDArray,
         start: int,
     ) -> NDArray:
-        self._form.step(params, x, before, after, start)
+        wx, wh, b = params["Wx"], params["Wh"], params["b"]
+        if self.reset_after:
+            step_after(x, wx, wh, b, params["bh"], before, after, start)
+        else:
+            step_before(x, wx, wh, b, before, after, start)
         return after[start : start + len(x) * self.n].reshape(len(x), self.n)
 
     def state_errors(self, weights: Any, tape: Tape, first: int) -> None:

@@ -21,26 +21,15 @@ from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
 from ..kernels.product import from_rows, product
-from ..kernels.step import add_gate_products
 from ..kernels.target import empty, padded, zeros
 from ..kernels.tile import tile, tile_height
 from ..kernels.vector import lanes, load, splat, store
 from .base import Room, Span, Tape
-from .lookup import Lookup
 from .recurrent import RecurrentWeights
 from .weights import PackedWeights, Scratch
 
-__all__ = [
-    "make_tape",
-    "make_weights",
-    "pack",
-    "pack_back",
-    "run",
-    "run_back",
-    "state_errors",
-    "state_gradients",
-    "step",
-]
+__all__ = ["make_arrays", "make_weights", "pack", "pack_back", "run", "run_back", "state_errors",
+           "state_gradients"]  # fmt: skip
 
 _GATES = np.int64(3)
 
@@ -81,26 +70,24 @@ def make_weights(n_in: int, n: int, dtype: DTypeLike) -> RecurrentWeights:
 
 
 def pack(params: Mapping[str, NDArray], weights: RecurrentWeights) -> None:
-    """As `Layer.pack`."""
+    """As `Layer.pack`, for the parameters at h_{t-1}."""
     bias = np.zeros_like(params["b"])
     bias[-len(params["bh"]) :] = params["bh"]
-    weights.wx.pack(params["Wx"], params["b"])
     weights.wh.pack(params["Wh"], bias)
 
 
 def pack_back(params: Mapping[str, NDArray], weights: RecurrentWeights) -> None:
-    """As `Layer.pack_back`."""
-    weights.wx.pack_transposed(params["Wx"])
+    """As `Layer.pack_back`, for the parameters at h_{t-1}."""
     weights.wh.pack_transposed(params["Wh"])
 
 
-def make_tape(x: NDArray | Lookup, n: int, room: Room) -> Tape:
-    """As `Layer.tape`."""
+def make_arrays(n: int, room: Room) -> _Arrays:
+    """The arrays of a tape, of which the first two are its gates."""
     rows, lane_count, dtype = room.rows, room.lanes, room.dtype
     width = padded(n, dtype)
     z = empty((rows, lane_count, 3 * width), dtype)
     m = empty((rows, lane_count, width), dtype)
-    arrays = _Arrays(
+    return _Arrays(
         z=z,
         m=m,
         h=zeros((rows + 1, lane_count, width), dtype),
@@ -113,9 +100,6 @@ def make_tape(x: NDArray | Lookup, n: int, room: Room) -> Tape:
         norms=np.zeros((rows, lane_count)),
         slopes=np.zeros((rows, 3)),
     )
-    gates = {"z": (z, 3), "m": (m, 1)}
-    states, errors = {"h": arrays.h}, {"h": arrays.dh}
-    return Tape(x, arrays.h[1:], states, arrays, gates, errors, arrays.norms, arrays.slopes)
 
 
 def run(arrays: _Arrays, weights: RecurrentWeights, n: int, first: int, last: int) -> None:
@@ -148,13 +132,6 @@ def state_errors(weights: RecurrentWeights, tape: Tape, first: int) -> None:
     """As `Layer.state_errors`."""
     weights.wh.back(tape.arrays.side, 0, 1, tape.errors["h"][np.newaxis])
     tape.errors["h"] += tape.arrays.direct
-
-
-def step(
-    params: Mapping[str, NDArray], x: NDArray, before: NDArray, after: NDArray, start: int
-) -> None:
-    """As `Layer.step`."""
-    _step(x, params["Wx"], params["Wh"], params["b"], params["bh"], before, after, start)
 
 
 @kernel
@@ -211,31 +188,6 @@ def _forward(z, m, h, side, wh, bias, n, first, last):
             else:
                 _products(h, wh, bias, side, n, t, unit)
                 _cells(z, m, h, side, nothing, t, unit)
-
-
-@kernel
-def _step(x, wx, wh, b, bh, before, after, start):
-    """x (B, I) in; parameters in; before, after flat, in and out: h (B, H) from ``start`` on."""
-    n, size = bh.size, lanes(b)
-    width = (n + size - 1) // size * size
-    z, s, h = np.zeros(3 * width, b.dtype), np.zeros(3 * width, b.dtype), np.zeros(width, b.dtype)
-    for lane in range(len(x)):
-        here = slice(start + lane * n, start + (lane + 1) * n)
-        for j in range(3 * n):
-            z[j // n * width + j % n] = b[j]
-        for j in range(2 * width):
-            s[j] = 0.0
-        for j in range(n):
-            s[2 * width + j], h[j] = bh[j], before[here.start + j]
-        add_gate_products(x[lane], wx, 3, z)
-        add_gate_products(before[here], wh, 3, s)
-        for j in range(0, width, size):
-            r = sigmoid(load(z, j) + load(s, j))
-            u = sigmoid(load(z, width + j) + load(s, width + j))
-            n_j = tanh(load(z, 2 * width + j) + r * load(s, 2 * width + j))
-            store(h, j, n_j + u * (load(h, j) - n_j))
-        for j in range(n):
-            after[here.start + j] = h[j]
 
 
 @kernel

@@ -19,24 +19,13 @@ from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
 from ..kernels.packing import FULL
 from ..kernels.product import from_rows, from_zero, product
-from ..kernels.step import add_gate_products, add_row_product
 from ..kernels.target import empty, padded, zeros
 from ..kernels.vector import lanes, load, splat, store
 from .base import Room, Span, Tape
-from .lookup import Lookup
 from .weights import PackedWeights, Scratch
 
-__all__ = [
-    "make_tape",
-    "make_weights",
-    "pack",
-    "pack_back",
-    "run",
-    "run_back",
-    "state_errors",
-    "state_gradients",
-    "step",
-]
+__all__ = ["make_arrays", "make_weights", "pack", "pack_back", "run", "run_back", "state_errors",
+           "state_gradients"]  # fmt: skip
 
 _GATES = np.int64(2)
 """r and z, of which one product takes care."""
@@ -100,27 +89,25 @@ def _halves(wh: NDArray) -> tuple[NDArray, NDArray]:
 
 
 def pack(params: Mapping[str, NDArray], weights: _Weights) -> None:
-    """As `Layer.pack`."""
+    """As `Layer.pack`, for the parameters at h_{t-1}."""
     gates, n = _halves(params["Wh"])
-    weights.wx.pack(params["Wx"], params["b"])
     weights.wh.pack(gates)
     weights.whn.pack(n)
 
 
 def pack_back(params: Mapping[str, NDArray], weights: _Weights) -> None:
-    """As `Layer.pack_back`."""
+    """As `Layer.pack_back`, for the parameters at h_{t-1}."""
     gates, n = _halves(params["Wh"])
-    weights.wx.pack_transposed(params["Wx"])
     weights.wh.pack_transposed(gates)
     weights.whn.pack_transposed(n)
 
 
-def make_tape(x: NDArray | Lookup, n: int, room: Room) -> Tape:
-    """As `Layer.tape`."""
+def make_arrays(n: int, room: Room) -> _Arrays:
+    """The arrays of a tape, of which the first two are its gates."""
     rows, lane_count, dtype = room.rows, room.lanes, room.dtype
     width = padded(n, dtype)
     z = empty((rows, lane_count, 3 * width), dtype)
-    arrays = _Arrays(
+    return _Arrays(
         z=z,
         rh=empty((rows, lane_count, width), dtype),
         h=zeros((rows + 1, lane_count, width), dtype),
@@ -136,9 +123,6 @@ def make_tape(x: NDArray | Lookup, n: int, room: Room) -> Tape:
         norms=np.zeros((rows, lane_count)),
         slopes=np.zeros((rows, 3)),
     )
-    gates = {"z": (z, 3), "rh": (arrays.rh, 1)}
-    states, errors = {"h": arrays.h}, {"h": arrays.dh}
-    return Tape(x, arrays.h[1:], states, arrays, gates, errors, arrays.norms, arrays.slopes)
 
 
 def run(arrays: _Arrays, weights: _Weights, n: int, first: int, last: int) -> None:
@@ -176,13 +160,6 @@ def state_errors(weights: _Weights, tape: Tape, first: int) -> None:
     """As `Layer.state_errors`."""
     weights.wh.back(tape.arrays.dgates[first:], 0, 1, tape.errors["h"][np.newaxis])
     tape.errors["h"] += tape.arrays.direct
-
-
-def step(
-    params: Mapping[str, NDArray], x: NDArray, before: NDArray, after: NDArray, start: int
-) -> None:
-    """As `Layer.step`."""
-    _step(x, params["Wx"], params["Wh"], params["b"], before, after, start)
 
 
 @kernel
@@ -225,32 +202,6 @@ def _forward(values, wh, whn, n, first, last):
         _reset(arrays, t)
         product(count, n, (arrays.rh, row, width), whn, FULL, zero, after)
         _renew(arrays.z, h, t)
-
-
-@kernel
-def _step(x, wx, wh, b, before, after, start):
-    """x (B, I) in; parameters in; before, after flat, in and out: h (B, H) from ``start`` on."""
-    n, size = wh.shape[0], lanes(b)
-    width = (n + size - 1) // size * size
-    z, h, rh = np.zeros(3 * width, b.dtype), np.zeros(width, b.dtype), np.zeros(width, b.dtype)
-    for lane in range(len(x)):
-        here = slice(start + lane * n, start + (lane + 1) * n)
-        for j in range(3 * n):
-            z[j // n * width + j % n] = b[j]
-        for j in range(n):
-            h[j] = before[here.start + j]
-        add_gate_products(x[lane], wx, 3, z)
-        for gate in range(2):
-            add_row_product(h[:n], wh, gate * n, n, z, gate * width)
-        for j in range(0, width, size):
-            store(rh, j, sigmoid(load(z, j)) * load(h, j))
-        for gate in range(2, 3):
-            add_row_product(rh[:n], wh, gate * n, n, z, gate * width)
-        for j in range(0, width, size):
-            n_j = tanh(load(z, 2 * width + j))
-            store(h, j, n_j + sigmoid(load(z, width + j)) * (load(h, j) - n_j))
-        for j in range(n):
-            after[here.start + j] = h[j]
 
 
 @kernel
