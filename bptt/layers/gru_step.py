@@ -45,19 +45,20 @@ def step_before(x, wx, wh, b, before, after, start):
     z, h, rh = np.zeros(3 * width, b.dtype), np.zeros(width, b.dtype), np.zeros(width, b.dtype)
     for lane in range(len(x)):
         here = slice(start + lane * n, start + (lane + 1) * n)
+        s = np.zeros(3 * width, b.dtype)
         for j in range(3 * n):
             z[j // n * width + j % n] = b[j]
         for j in range(n):
             h[j] = before[here.start + j]
         add_gate_products(x[lane], wx, 3, z)
         for gate in range(2):
-            add_row_product(h[:n], wh, gate * n, n, z, gate * width)
+            add_row_product(h[:n], wh, gate * n, n, s, gate * width)
         for j in range(0, width, size):
-            store(rh, j, sigmoid(load(z, j)) * load(h, j))
-        for gate in range(2, 3):
-            add_row_product(rh[:n], wh, gate * n, n, z, gate * width)
+            store(rh, j, sigmoid(load(z, j) + load(s, j)) * load(h, j))
+        add_row_product(rh[:n], wh, 2 * n, n, s, 2 * width)
         for j in range(0, width, size):
-            n_j = tanh(load(z, 2 * width + j))
-            store(h, j, n_j + sigmoid(load(z, width + j)) * (load(h, j) - n_j))
+            u = sigmoid(load(z, width + j) + load(s, width + j))
+            n_j = tanh(load(z, 2 * width + j) + load(s, 2 * width + j))
+            store(h, j, n_j + u * (load(h, j) - n_j))
         for j in range(n):
             after[here.start + j] = h[j]
