@@ -34,7 +34,7 @@ class Problem:
 
     x : (T, B, I).
     dy : (T, B, H), the gradient that comes down to the outputs.
-    params : Wx (I, G·H), Wh (H, G·H), b (G·H,).
+    params : Wx (I, G·H), Wh (H, G·H), b (G·H,); of a GRU bh (H,).
     """
 
     cell: str
@@ -50,8 +50,9 @@ class Problem:
         lanes, steps, n_in, n = case
         x, dy = (rng.normal(size=(steps, lanes, size)).astype(np.float32) for size in (n_in, n))
         model = bptt.Model([find_cell(cell)(n_in, n)], seed=seed)
-        params = {name: model.params[f"0.{name}"].copy() for name in ("Wx", "Wh", "b")}
-        params["b"] += rng.normal(scale=0.1, size=params["b"].shape).astype(np.float32)
+        params = {name.removeprefix("0."): p.copy() for name, p in model.params.items()}
+        for name in params.keys() - {"Wx", "Wh"}:
+            params[name] += rng.normal(scale=0.1, size=params[name].shape).astype(np.float32)
         return cls(cell, case, x, dy, params)
 
 
@@ -87,6 +88,7 @@ class BpttLayer:
         for name, value in problem.params.items():
             model.params[f"0.{name}"] = value
         targets = np.broadcast_to(np.arange(lanes, dtype=np.int32), (steps, lanes))
+        self._names = list(problem.params)
         self._loss = _GivenError(problem.dy)
         self._batch = Batch(problem.x, targets, np.ones((steps, lanes), np.bool_), steps * lanes)
         self.workers = best_workers(model, lanes, steps)
@@ -105,5 +107,5 @@ class BpttLayer:
         n = self._case.n
         y = np.concatenate([window.y for window in self._team.windows], axis=1)[..., :n]
         gradient = self._team.gradient
-        params = {name: gradient[f"0.{name}"].copy() for name in ("Wx", "Wh", "b")}
+        params = {name: gradient[f"0.{name}"].copy() for name in self._names}
         return {"y": y, "x": self._team.input_gradient(), **params}

@@ -25,6 +25,9 @@ class TorchLayer:
             self._layer.weight_hh_l0.copy_(torch.from_numpy(params["Wh"].T))
             self._layer.bias_ih_l0.copy_(torch.from_numpy(params["b"]))
             self._layer.bias_hh_l0.zero_()
+            if "bh" in params:
+                self._layer.bias_hh_l0[-case.n :] = torch.from_numpy(params["bh"])
+        self._names = list(params)
         self._x = torch.from_numpy(problem.x.copy()).requires_grad_()
         self._dy = torch.from_numpy(problem.dy.copy())
         self._inputs = [self._x, *self._layer.parameters()]
@@ -38,6 +41,7 @@ class TorchLayer:
 
     def results(self) -> dict[str, NDArray]:
         """As bptt names and lays them out."""
-        y, (dx, dwx, dwh, db, _) = self.run()
-        found = {"y": y, "x": dx, "Wx": dwx.T, "Wh": dwh.T, "b": db}
-        return {name: np.array(value.detach().numpy()) for name, value in found.items()}
+        y, (dx, dwx, dwh, db, dbh) = self.run()
+        found = {"y": y, "x": dx, "Wx": dwx.T, "Wh": dwh.T, "b": db, "bh": dbh[-y.shape[2] :]}
+        named = ("y", "x", *self._names)
+        return {name: np.array(found[name].detach().numpy()) for name in named}

@@ -12,7 +12,7 @@ from .flow import GradientFlow, gradient_flow
 from .gradient import Gradients, gradients, value_and_grad
 from .histories import histories
 from .history import History
-from .layers import LSTM, RNN, Embedding, Layer, Linear
+from .layers import GRU, LSTM, RNN, Embedding, Layer, Linear
 from .losses import CrossEntropy, Loss, SquaredError
 from .model import Model
 from .optimizers import SGD, Adam, Optimizer
@@ -27,6 +27,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ARTBP",
+    "GRU",
     "LSTM",
     "RNN",
     "SGD",

@@ -27,8 +27,9 @@ def histories(
 
     Returns
     -------
-    Name -> (T, B, units). Of a recurrent layer ``"1.h"`` and, of an LSTM, ``"1.c"`` and the gates
-    ``"1.i"``, ``"1.f"``, ``"1.g"``, ``"1.o"`` after their activation; ``"0.y"`` of any other.
+    Name -> (T, B, units). Of a recurrent layer ``"1.h"``; of an LSTM also ``"1.c"`` and the gates
+    ``"1.i"``, ``"1.f"``, ``"1.g"``, ``"1.o"`` after their activation; of a GRU also its gates
+    ``"1.r"``, ``"1.z"``, ``"1.n"``; ``"0.y"`` of any other.
 
     Raises
     ------

@@ -27,9 +27,10 @@ def read_tapes(windows: Sequence[AnyWindow], keep: int) -> dict[str, NDArray]:
     shards = [window.views(keep) for window in windows]
     found = {}
     for name, (_, gates, _) in shards[0].items():
-        units = _units(windows[0], name)
-        rows = [views[name].rows for views in shards]
-        parts = rows if not gates else [_natural(part, gates, units) for part in rows]
+        parts = [views[name].rows for views in shards]
+        if gates:
+            units = _units(windows[0], name)
+            parts = [_natural(part, gates, units) for part in parts]
         found[name] = np.concatenate(parts, axis=1)
     return found
 
@@ -50,13 +51,14 @@ def write_tapes(
             if arrays[name].shape[1] != bounds[-1]:
                 raise ValueError(f"{name} has {arrays[name].shape[1]} lanes, not {bounds[-1]}")
             rows = arrays[name][:, lane : lane + window.lanes]
-            units = _units(window, name)
-            to[...] = _interleaved(rows, gates, units, to.shape[2]) if gates else rows
+            if gates:
+                rows = _interleaved(rows, gates, _units(window, name), to.shape[2])
+            to[...] = rows
 
 
 def _units(window: AnyWindow, name: str) -> int:
     """Features of what ``name``, such as "1.h", names."""
-    return 0 if name == "x" else window.layers[int(name.split(".")[0])].sizes[1]
+    return window.layers[int(name.split(".")[0])].sizes[1]
 
 
 def _natural(rows: NDArray, gates: int, units: int) -> NDArray:

@@ -27,7 +27,13 @@ def few(n):
 
 def words(layers):
     """Layers as the name of a test."""
-    return " ".join(f"{layer}{getattr(layer, 'activation', '')}" for layer in layers)
+    return " ".join(map(word, layers))
+
+
+def word(layer):
+    """A layer with the option that makes another cell of it."""
+    before = "" if getattr(layer, "reset_after", True) else "before"
+    return f"{layer}{getattr(layer, 'activation', before)}"
 
 
 def a_model(layers, dtype="float64", seed=0):

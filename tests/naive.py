@@ -41,6 +41,9 @@ def step(layer, params, x, state):
         return params["W"][..., x, :], {}
     if kind == "Linear":
         return x @ params["W"] + params["b"][..., None, :], {}
+    if kind == "GRU":
+        h = gru(layer, params, x, state["h"]).h
+        return h, {"h": h}
     z = x @ params["Wx"] + state["h"] @ params["Wh"] + params["b"][..., None, :]
     if kind == "RNN":
         h = ACTIVATIONS[layer.activation][0](z)
@@ -49,6 +52,30 @@ def step(layer, params, x, state):
     c = sigmoid(f) * state["c"] + sigmoid(i) * np.tanh(g)
     h = sigmoid(o) * np.tanh(c)
     return h, {"h": h, "c": c}
+
+
+class Gru(NamedTuple):
+    """The gates, what r multiplies, and h."""
+
+    r: np.ndarray
+    z: np.ndarray
+    n: np.ndarray
+    inner: np.ndarray
+    h: np.ndarray
+
+
+def gru(layer, params, x, h):
+    """One step, x (..., B, I)."""
+    xr, xz, xn = np.split(x @ params["Wx"] + params["b"][..., None, :], 3, axis=-1)
+    whr, whz, whn = np.split(params["Wh"], 3, axis=-1)
+    r, z = sigmoid(xr + h @ whr), sigmoid(xz + h @ whz)
+    if layer.reset_after:
+        inner = h @ whn + params["bh"][..., None, :]
+        n = np.tanh(xn + r * inner)
+    else:
+        inner = h
+        n = np.tanh(xn + (r * inner) @ whn)
+    return Gru(r, z, n, inner, (1 - z) * n + z * h)
 
 
 def zero_state(layers, lanes):
@@ -226,6 +253,34 @@ def _lstm_back(layer, params, x, states, dy, clip_delta, back):
     return dz @ params["Wx"].T, grads, {"h": dh, "c": dc}, delta
 
 
+def _gru_back(layer, params, x, states, dy, clip_delta):
+    delta, dx = np.zeros_like(dy), np.zeros_like(x)
+    grads = {name: np.zeros_like(param) for name, param in params.items()}
+    whn = params["Wh"][:, 2 * layer.n :]
+    dh = 0
+    for t in reversed(range(len(x))):
+        delta[t] = bounded(dy[t] + dh, clip_delta)
+        h = states[t]["h"]
+        r, z, n, inner, _ = gru(layer, params, x[t], h)
+        dn, dz = delta[t] * (1 - z) * (1 - n**2), delta[t] * (h - n) * z * (1 - z)
+        dreset = dn if layer.reset_after else dn @ whn.T
+        dr, dinner = dreset * inner * r * (1 - r), dreset * r
+        dgates = np.concatenate([dr, dz], axis=-1)
+        dh = delta[t] * z + dgates @ params["Wh"][:, : 2 * layer.n].T
+        if layer.reset_after:
+            dh = dh + dinner @ whn.T
+            grads["Wh"] += h.T @ np.concatenate([dgates, dinner], axis=-1)
+            grads["bh"] += dinner.sum(axis=0)
+        else:
+            dh = dh + dinner
+            grads["Wh"] += np.concatenate([h.T @ dgates, (r * h).T @ dn], axis=-1)
+        dz_x = np.concatenate([dgates, dn], axis=-1)
+        grads["Wx"] += x[t].T @ dz_x
+        grads["b"] += dz_x.sum(axis=0)
+        dx[t] = dz_x @ params["Wx"].T
+    return dx, grads, {"h": dh}, delta
+
+
 def _weight_grads(x, states, dz):
     h = np.array([state["h"] for state in states[:-1]])
     return {
@@ -240,6 +295,7 @@ _BACK = {
     "Linear": _linear_back,
     "RNN": _rnn_back,
     "LSTM": _lstm_back,
+    "GRU": _gru_back,
 }
 
 

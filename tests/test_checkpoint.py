@@ -8,6 +8,7 @@ from helpers import Frozen, a_model, a_trainer, few, python
 
 import bptt
 from bptt import (
+    GRU,
     LSTM,
     RNN,
     SGD,
@@ -27,6 +28,7 @@ from bptt import (
 
 IDS = np.random.default_rng(1).integers(0, 6, 300)
 VALID = np.random.default_rng(2).integers(0, 6, 50)
+CELLS = [LSTM(3, 5), RNN(5, 4), GRU(4, 5), GRU(5, 4, reset_after=False)]
 HALF = few(67)
 """Updates before the save, and after it; a pass has from 20 to 30."""
 
@@ -39,7 +41,7 @@ CASES = {
 
 
 def fresh(k1, k2, workers):
-    model = a_model([Embedding(6, 3), LSTM(3, 5), RNN(5, 4), Linear(4, 6)], "float32")
+    model = a_model([Embedding(6, 3), *CELLS, Linear(4, 6)], "float32")
     optimizer = SGD(Exponential(0.2, 0.8), momentum=0.9) if k1 == 3 else Adam(0.01)
     return Trainer(
         model,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bptt import (
+    GRU,
     LSTM,
     RNN,
     SGD,
@@ -28,6 +29,8 @@ THINGS = [
     Linear(3, 4),
     RNN(3, 4, "leaky_relu"),
     LSTM(3, 4, forget_bias=0.5),
+    GRU(3, 4),
+    GRU(3, 4, reset_after=False),
     CrossEntropy(),
     SquaredError(),
     SGD(0.1, momentum=0.9),
@@ -54,7 +57,7 @@ def test_plain_values_are_left_as_they_are():
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({"type": "GRU", "n": 3}, "'GRU' is none of Embedding, Linear, RNN, LSTM"),
+        ({"type": "CNN", "n": 3}, "'CNN' is none of Embedding, Linear, RNN, LSTM, GRU"),
         ({"n": 3}, "None is none of"),
         ({"type": "LSTM", "n_in": 3}, "LSTM cannot be made from"),
         ({"type": "LSTM", "n_in": 3, "n": 4, "peephole": True}, "LSTM cannot be made from"),

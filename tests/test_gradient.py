@@ -1,6 +1,7 @@
 """Gradients of parameters, input and state, against the oracle and finite differences."""
 
 import math
+from functools import partial
 
 import naive
 import numpy as np
@@ -20,9 +21,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bptt
-from bptt import LSTM, RNN, CrossEntropy, DataError, Embedding, Linear, ShapeError, SquaredError
+from bptt import (
+    GRU,
+    LSTM,
+    RNN,
+    CrossEntropy,
+    DataError,
+    Embedding,
+    Linear,
+    ShapeError,
+    SquaredError,
+)
 
 ACTIVATIONS = sorted(naive.ACTIVATIONS)
+GATED = [LSTM(3, 5), GRU(3, 5), GRU(3, 5, reset_after=False)]
 STACKS = [
     *([RNN(3, 5, name), Linear(5, 4)] for name in ACTIVATIONS),
     *([RNN(3, 7, name), RNN(7, 5, name), Linear(5, 4)] for name in ACTIVATIONS),
@@ -31,6 +43,11 @@ STACKS = [
     [Embedding(6, 3), LSTM(3, 5), RNN(5, 7), Linear(7, 4)],
     [Linear(3, 2), LSTM(2, 5), Linear(5, 4), Linear(4, 3)],
     [LSTM(3, 5)],
+    [GRU(3, 7), Linear(7, 4)],
+    [GRU(3, 5), GRU(5, 11), Linear(11, 4)],
+    [GRU(3, 7, reset_after=False), Linear(7, 4)],
+    [Embedding(6, 3), GRU(3, 5), GRU(5, 7, reset_after=False), Linear(7, 4)],
+    [Embedding(2, 3), GRU(3, 5, reset_after=False), GRU(5, 4)],
     [RNN(3, 5, "sigmoid")],
     [Embedding(6, 5)],
     [Embedding(6, 4), Linear(4, 5)],
@@ -84,7 +101,7 @@ def test_gradients_at_random_sizes(data):
         return data.draw(st.integers(low, high))
 
     features, units, above = draw(1, 5), draw(1, 19), draw(1, 9)
-    cell = data.draw(st.sampled_from([LSTM, RNN]))
+    cell = data.draw(st.sampled_from([LSTM, RNN, GRU, partial(GRU, reset_after=False)]))
     layers = [cell(features, units), RNN(units, above, data.draw(st.sampled_from(ACTIVATIONS)))]
     model = a_model(layers[: draw(1, 2)])
     loss = data.draw(st.sampled_from([CrossEntropy(), SquaredError()]))
@@ -98,7 +115,7 @@ def test_gradients_at_random_sizes(data):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("layers", STACKS[:2] + STACKS[10:15], ids=words)
+@pytest.mark.parametrize("layers", STACKS[:2] + STACKS[10:20], ids=words)
 def test_clip_delta_bounds_every_delta(layers, workers):
     model = a_model(layers)
     loss, x, state = SquaredError(), an_input(model, 7, 3), a_state(model, 3)
@@ -137,7 +154,7 @@ def test_agrees_with_finite_differences_of_the_model_itself():
             assert math.isclose(slope, direction @ slopes, rel_tol=1e-7)
 
 
-@pytest.mark.parametrize("layers", [STACKS[1], STACKS[11], STACKS[13]], ids=words)
+@pytest.mark.parametrize("layers", [STACKS[1], STACKS[11], STACKS[13], *STACKS[15:18]], ids=words)
 def test_float32_is_as_good_as_its_rounding(layers):
     model, loss = a_model(layers, "float32"), SquaredError()
     x, state = an_input(model, 6, 5), a_state(model, 5)
@@ -157,8 +174,7 @@ def test_float32_is_as_good_as_its_rounding(layers):
     [
         *((RNN(3, 5, name), "float64") for name in ACTIVATIONS),
         *((RNN(3, 5, name), "float32") for name in ACTIVATIONS),
-        (LSTM(3, 5), "float64"),
-        (LSTM(3, 5), "float32"),
+        *((cell, dtype) for cell in GATED for dtype in ("float64", "float32")),
     ],
     ids=str,
 )

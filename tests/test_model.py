@@ -7,6 +7,7 @@ from helpers import a_model, a_state, an_input, assert_close, plain
 
 import bptt
 from bptt import (
+    GRU,
     LSTM,
     RNN,
     DataError,
@@ -21,6 +22,7 @@ from bptt.kernels.compile import JIT
 
 LAYERS = [Embedding(6, 3), LSTM(3, 5), RNN(5, 7), Linear(7, 4)]
 FLOATS = [Linear(3, 2), LSTM(2, 5), Linear(5, 4)]
+GRUS = [GRU(3, 5), GRU(5, 7, reset_after=False), GRU(7, 16), Linear(16, 4)]
 
 
 def test_names_shapes_and_types():
@@ -64,7 +66,7 @@ def test_writing_to_params_is_seen_by_the_next_call():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("layers", [LAYERS, FLOATS], ids=["ids", "floats"])
+@pytest.mark.parametrize("layers", [LAYERS, FLOATS, GRUS], ids=["ids", "floats", "grus"])
 def test_in_one_go_and_in_pieces(layers, dtype):
     """The same bits; without the JIT, NumPy's product may round otherwise for other shapes."""
     model = a_model(layers, dtype)
@@ -201,7 +203,7 @@ def test_dtypes_there_are_no_kernels_for(dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("layers", [LAYERS, FLOATS], ids=["ids", "floats"])
+@pytest.mark.parametrize("layers", [LAYERS, FLOATS, GRUS], ids=["ids", "floats", "grus"])
 def test_save_and_load(tmp_path, layers, dtype):
     model = a_model(layers, dtype)
     model.save(tmp_path / "model")
@@ -237,7 +239,7 @@ def test_files_that_are_no_model(tmp_path):
     ("change", "said"),
     [
         (lambda config, arrays: config["layers"][1].update(n=6), "layer 2 is"),
-        (lambda config, arrays: config["layers"][1].update(type="GRU"), "'GRU' is none of"),
+        (lambda config, arrays: config["layers"][1].update(type="CNN"), "'CNN' is none of"),
         (lambda config, arrays: arrays.pop("2.b"), "has no array '2.b'"),
         (lambda config, arrays: config.update(dtype="float64"), "of float64, got"),
     ],

@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 from helpers import a_model, a_state, an_input, assert_all_close, assert_close, plain, words
 
-from bptt import LSTM, RNN, Embedding, Linear
+from bptt import GRU, LSTM, RNN, Embedding, Linear
 
 RNG = np.random.default_rng(3)
 STACKS = [
     *([RNN(3, 5, name), Linear(5, 4)] for name in naive.ACTIVATIONS),
     [LSTM(3, 5), Linear(5, 4)],
+    [GRU(3, 5), GRU(5, 4)],
+    [GRU(3, 5, reset_after=False), GRU(5, 4, reset_after=False)],
     [Linear(3, 2), LSTM(2, 5), RNN(5, 4)],
     [Embedding(6, 2), RNN(2, 3), LSTM(3, 4)],
     [Embedding(6, 4)],

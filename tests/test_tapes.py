@@ -3,15 +3,16 @@
 import naive
 import numpy as np
 import pytest
-from helpers import a_model, a_state, an_input, assert_close, plain
+from helpers import a_model, a_state, an_input, assert_close, plain, words
 
-from bptt import LSTM, RNN, CrossEntropy, Embedding, Linear
+from bptt import GRU, LSTM, RNN, CrossEntropy, Embedding, Linear
 from bptt.tapes import read_tapes, write_tapes
 from bptt.task import Reach
 from bptt.workers import Batch, Workers
 
 LAYERS = [Embedding(6, 3), LSTM(3, 5), Linear(5, 2), RNN(2, 7)]
 MANY_IDS = [Embedding(60, 3), *LAYERS[1:]]
+GRUS = [Embedding(6, 3), GRU(3, 5), GRU(5, 7, reset_after=False)]
 LANES, KEEP = 5, 3
 
 
@@ -30,7 +31,15 @@ def after_a_while(model, workers, memory=None):
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_with_few_ids_the_tape_has_no_embeddings(workers):
     team, _ = after_a_while(a_model(LAYERS), workers)
-    assert list(read_tapes(team.windows, KEEP)) == ["x", "1.h", "1.c", "1.z", "2.y", "3.h"]
+    assert list(read_tapes(team.windows, KEEP)) == [
+        "x",
+        "resets",
+        "1.h",
+        "1.c",
+        "1.z",
+        "2.y",
+        "3.h",
+    ]
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
@@ -38,7 +47,7 @@ def test_what_is_read_is_what_the_oracle_finds(workers):
     model = a_model(MANY_IDS)
     team, x = after_a_while(model, workers)
     tapes, params = read_tapes(team.windows, KEEP), plain(model.params)
-    assert list(tapes) == ["x", "0.y", "1.h", "1.c", "1.z", "2.y", "3.h"]
+    assert list(tapes) == ["x", "resets", "0.y", "1.h", "1.c", "1.z", "2.y", "3.h"]
     assert np.array_equal(tapes["x"], x[-KEEP:])
     for row in range(KEEP + 1):
         steps = len(x) - KEEP + row
@@ -54,9 +63,28 @@ def test_what_is_read_is_what_the_oracle_finds(workers):
     assert_close(tapes["0.y"][-1], embedded, 1e-15)
 
 
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_of_grus_the_tape_has_what_r_multiplies(workers):
+    model = a_model(GRUS)
+    team, x = after_a_while(model, workers)
+    tapes, params = read_tapes(team.windows, KEEP), plain(model.params)
+    assert list(tapes) == ["x", "resets", "1.h", "1.z", "1.m", "2.h", "2.z", "2.rh"]
+    below = params["0.W"][x[-1]]
+    for i, layer in enumerate(GRUS[1:], start=1):
+        h = tapes[f"{i}.h"][-2]
+        r, z, n, inner, below = naive.gru(layer, naive.own(params, i), below, h)
+        assert_close(tapes[f"{i}.z"][-1], np.concatenate([r, z, n], axis=-1), 1e-12)
+        assert_close(tapes[f"{i}.h"][-1], below, 1e-12)
+        if layer.reset_after:
+            assert_close(tapes[f"{i}.m"][-1], inner, 1e-12)
+        else:
+            assert_close(tapes[f"{i}.rh"][-1], r * inner, 1e-12)
+
+
+@pytest.mark.parametrize("layers", [LAYERS, GRUS], ids=words)
 @pytest.mark.parametrize("workers", [1, 2, 3])
-def test_what_is_written_is_read_again_by_any_number_of_workers(workers):
-    model = a_model(LAYERS)
+def test_what_is_written_is_read_again_by_any_number_of_workers(workers, layers):
+    model = a_model(layers)
     tapes = read_tapes(after_a_while(model, 2)[0].windows, KEEP)
     other = Workers(model, LANES, workers, 8)
     other.reserve(8, sliding=True)

@@ -8,7 +8,7 @@ import pytest
 from helpers import assert_all_close, assert_close
 
 import bptt
-from bptt import LSTM, RNN, SGD, Adam, ClipNorm, ClipValue, SquaredError
+from bptt import GRU, LSTM, RNN, SGD, Adam, ClipNorm, ClipValue, SquaredError
 from bptt.clip import Clipping
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -31,24 +31,34 @@ def live():
 def in_our_words(arrays, kind):
     """Parameters, or their gradients, as a bptt model of two layers names and lays them out.
 
-    PyTorch has two biases, of which each gets the gradient of their sum.
+    PyTorch has two biases, of which each gets the gradient of their sum; but a GRU's n needs both.
     """
     found = {}
     for i in range(2):
         for name in ("Wx", "Wh", "b"):
             theirs = {"Wx": "weight_ih", "Wh": "weight_hh", "b": "bias_ih"}[name]
             found[f"{i}.{name}"] = arrays[f"{kind}{theirs}_l{i}"].T
+        second = arrays[f"{kind}bias_hh_l{i}"].copy()
+        if kind.startswith("gru"):
+            n = len(second) // 3
+            found[f"{i}.bh"] = second[2 * n :].copy()
+            second[2 * n :] = 0
         if "grad" not in kind:
-            found[f"{i}.b"] = found[f"{i}.b"] + arrays[f"{kind}bias_hh_l{i}"]
+            found[f"{i}.b"] = found[f"{i}.b"] + second
     return found
+
+
+GATED = {"lstm": LSTM, "gru": GRU}
+KINDS = ["tanh", "relu", *GATED]
 
 
 def check_cell(arrays, kind, dtype, workers):
     features, units = arrays[f"{kind}.x"].shape[2], arrays[f"{kind}.y"].shape[2]
-    if kind == "lstm":
-        layers, names = [LSTM(features, units), LSTM(units, units)], "hc"
+    names = "hc" if kind == "lstm" else "h"
+    if kind in GATED:
+        layers = [GATED[kind](features, units), GATED[kind](units, units)]
     else:
-        layers, names = [RNN(features, units, kind), RNN(units, units, kind)], "h"
+        layers = [RNN(features, units, kind), RNN(units, units, kind)]
     model = bptt.Model(layers, dtype=dtype)
     for name, array in in_our_words(arrays, f"{kind}.").items():
         model.params[name] = array
@@ -97,7 +107,7 @@ def check_optimizer(arrays, name, clip, dtype):
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("kind", ["tanh", "relu", "lstm"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_cells(kind, dtype, workers):
     check_cell(FILE, kind, dtype, workers)
 
@@ -109,7 +119,7 @@ def test_optimizers(name, clip, dtype):
     check_optimizer(FILE, name, clip, dtype)
 
 
-@pytest.mark.parametrize("kind", ["tanh", "relu", "lstm"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_cells_live(live, kind):
     check_cell(live, kind, "float64", 1)
 

@@ -9,7 +9,7 @@ from .packing import FULL, panel_bounds, panel_count
 from .tile import tile, tile_height, tile_row
 from .vector import lanes
 
-__all__ = ["from_zero", "product"]
+__all__ = ["from_rows", "from_zero", "product"]
 
 
 @kernel
@@ -82,3 +82,13 @@ def from_zero(m, k, rows_a, b, zero, c):
     columns = c.shape[1]
     rows_c = (c.reshape((1, c.shape[0], columns)), nothing, columns)
     product(m, k, rows_a, b, FULL, (zero, nothing, nothing), rows_c)
+
+
+@kernel
+def from_rows(m, k, rows_a, b, start, c):
+    """C = D + A B for packed B, as `product`; D and C are all of ``start`` and ``c`` (m, N)."""
+    nothing = np.int64(0)
+    columns = c.shape[1]
+    rows_c = (c.reshape((1, c.shape[0], columns)), nothing, columns)
+    rows_d = (start.reshape(start.size), nothing, columns)
+    product(m, k, rows_a, b, FULL, rows_d, rows_c)

@@ -82,6 +82,7 @@ class Tape:
     gates : name -> ((K, B, G·padded) interleaved, G): besides x, y and the states, what `backward`
         needs of steps that an earlier update ran.
     apart : ``arrays`` with room of their own for errors; made when first needed.
+    used : ``arrays`` or ``apart``, to which the newest way back wrote.
     errors : state name -> (B, padded): in, the error that arrives from beyond the last step; out,
         after `Layer.backward`, in the first of them δ of the first step; and after
         `Layer.state_errors`, the error of the state that came in.
@@ -101,6 +102,7 @@ class Tape:
     norms: NDArray | None = None
     slopes: NDArray | None = None
     apart: Any = None
+    used: Any = None
 
     def kept(self) -> dict[str, Kept]:
         """By name, what later updates need of steps that an earlier one ran."""

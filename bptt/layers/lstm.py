@@ -23,7 +23,7 @@ from ..kernels.tile import tile, tile_height
 from ..kernels.vector import lanes, load, splat, store
 from .base import Room, Span, Tape
 from .lookup import Lookup
-from .recurrent import Recurrent
+from .recurrent import Recurrent, RecurrentWeights
 
 __all__ = ["LSTM"]
 
@@ -103,11 +103,13 @@ class LSTM(Recurrent):
         _step(x, params["Wx"], params["Wh"], params["b"], before, after, start)
         return after[start : start + len(x) * self.n].reshape(len(x), self.n)
 
-    def _run(self, arrays: _Arrays, wh: NDArray, first: int, last: int) -> None:
-        _forward(arrays.z, arrays.h, arrays.c, wh, self.n, first, last)
+    def _run(self, arrays: _Arrays, weights: RecurrentWeights, first: int, last: int) -> None:
+        _forward(arrays.z, arrays.h, arrays.c, weights.wh.panels, self.n, first, last)
 
-    def _run_back(self, arrays: _Arrays, wh_transposed: NDArray, dy: NDArray, steps: Span) -> None:
-        _backward(tuple(arrays), wh_transposed, dy, tuple(steps))
+    def _run_back(
+        self, arrays: _Arrays, weights: RecurrentWeights, dy: NDArray, steps: Span
+    ) -> None:
+        _backward(tuple(arrays), weights.wh.transposed, dy, tuple(steps))
 
 
 class _Arrays(NamedTuple):

@@ -19,6 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 from ..initializers import glorot_uniform, orthogonal
 from ..kernels.target import empty
 from .base import Layer, Span, Tape, check_size
+from .resets import cleared, stretches
 from .weights import PackedWeights, Scratch
 
 __all__ = ["Recurrent", "RecurrentWeights"]
@@ -84,7 +85,9 @@ class Recurrent(Layer):
 
     def forward(self, weights: RecurrentWeights, tape: Tape, first: int, last: int) -> None:
         weights.wx.forward(tape.x, first, last, tape.arrays.z)
-        self._run(tape.arrays, weights.wh.panels, first, last)
+        for start, stop in stretches(tape.fresh, first, last):
+            with cleared(tape, [start]):
+                self._run(tape.arrays, weights, start, stop)
 
     def backward(
         self,
@@ -96,28 +99,48 @@ class Recurrent(Layer):
         grads: Mapping[str, NDArray],
         scratch: Scratch,
     ) -> int:
-        first, last = steps.first, steps.last
-        arrays = tape.arrays if steps.consume else _apart(tape)
-        self._run_back(arrays, weights.wh.transposed, dy, steps)
-        out = (grads["Wx"], grads["Wh"], grads["b"])
-        weights.wx.gradients(scratch, first, last, tape.x, tape.states["h"], arrays.dz, out, dx)
-        return first
+        arrays = tape.used = tape.arrays if steps.consume else _apart(tape)
+        parts = stretches(tape.fresh, steps.first, steps.last)
+        for start, stop in reversed(parts):
+            with cleared(tape, [start]):
+                self._run_back(arrays, weights, dy, steps._replace(first=start, last=stop))
+                if start > steps.first:
+                    self.state_errors(weights, tape, start)
+        with cleared(tape, [start for start, _ in parts]):
+            self._gradients(weights, tape, arrays, steps, dx, grads, scratch)
+        return steps.first
 
     def state_errors(self, weights: RecurrentWeights, tape: Tape, first: int) -> None:
-        weights.wh.back(tape.arrays.dz[first:], 0, 1, tape.errors["h"][np.newaxis])
+        weights.wh.back(tape.used.dz[first:], 0, 1, tape.errors["h"][np.newaxis])
 
     @abstractmethod
-    def _run(self, arrays: Any, wh: NDArray, first: int, last: int) -> None:
+    def _run(self, arrays: Any, weights: RecurrentWeights, first: int, last: int) -> None:
         """The loop forward: ``arrays.z`` holds x_t Wx + b."""
 
     @abstractmethod
-    def _run_back(self, arrays: Any, wh_transposed: NDArray, dy: NDArray, steps: Span) -> None:
-        """The loop back: leaves the error of z in ``arrays.dz``."""
+    def _run_back(self, arrays: Any, weights: RecurrentWeights, dy: NDArray, steps: Span) -> None:
+        """The loop back: leaves the error of z in ``arrays.dz``, which may be z."""
+
+    def _gradients(
+        self,
+        weights: RecurrentWeights,
+        tape: Tape,
+        arrays: Any,
+        steps: Span,
+        dx: NDArray | None,
+        grads: Mapping[str, NDArray],
+        scratch: Scratch,
+    ) -> None:
+        """``dx`` and every gradient, from what the loop back left in ``arrays``."""
+        h, out = tape.states["h"], (grads["Wx"], grads["Wh"], grads["b"])
+        weights.wx.gradients(scratch, steps.first, steps.last, tape.x, h, arrays.dz, out, dx)
 
 
 def _apart(tape: Tape) -> Any:
-    """The arrays of ``tape``, but the errors of z not written over z."""
+    """The arrays of ``tape``, but no errors written over what they are the errors of."""
     if tape.apart is None:
-        z, dz = tape.arrays.z, tape.arrays.dz
-        tape.apart = tape.arrays._replace(dz=empty(z.shape, z.dtype) if dz is z else dz)
+        arrays = tape.arrays._asdict()
+        over = {f"d{name}": a for name, a in arrays.items() if arrays.get(f"d{name}") is a}
+        own = {name: empty(a.shape, a.dtype) for name, a in over.items()}
+        tape.apart = tape.arrays._replace(**own)
     return tape.apart

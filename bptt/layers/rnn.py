@@ -19,7 +19,7 @@ from ..kernels.target import empty, padded, zeros
 from ..kernels.vector import lanes, load, store
 from .base import Room, Span, Tape
 from .lookup import Lookup
-from .recurrent import Recurrent
+from .recurrent import Recurrent, RecurrentWeights
 
 __all__ = ["RNN"]
 
@@ -79,12 +79,14 @@ class RNN(Recurrent):
         _step(x, params["Wx"], params["Wh"], params["b"], before, after, start, number)
         return after[start : start + len(x) * self.n].reshape(len(x), self.n)
 
-    def _run(self, arrays: _Arrays, wh: NDArray, first: int, last: int) -> None:
-        _forward(arrays.h, wh, self.n, ACTIVATIONS[self.activation], first, last)
+    def _run(self, arrays: _Arrays, weights: RecurrentWeights, first: int, last: int) -> None:
+        _forward(arrays.h, weights.wh.panels, self.n, ACTIVATIONS[self.activation], first, last)
 
-    def _run_back(self, arrays: _Arrays, wh_transposed: NDArray, dy: NDArray, steps: Span) -> None:
+    def _run_back(
+        self, arrays: _Arrays, weights: RecurrentWeights, dy: NDArray, steps: Span
+    ) -> None:
         number = ACTIVATIONS[self.activation]
-        _backward(tuple(arrays), wh_transposed, dy, number, tuple(steps))
+        _backward(tuple(arrays), weights.wh.transposed, dy, number, tuple(steps))
 
 
 class _Arrays(NamedTuple):

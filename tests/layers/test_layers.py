@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from helpers import a_model, a_state, an_input, assert_all_close, assert_close, plain, words
 
-from bptt import LSTM, RNN, Embedding, Layer, Linear, Model
+from bptt import GRU, LSTM, RNN, Embedding, Layer, Linear, Model
 from bptt.layers import LAYERS
 from bptt.layers.base import check_size
 
@@ -14,6 +14,7 @@ TABLE = {
     Linear(3, 5): {"W": (3, 5), "b": (5,)},
     RNN(3, 5): {"Wx": (3, 5), "Wh": (5, 5), "b": (5,)},
     LSTM(3, 5): {"Wx": (3, 20), "Wh": (5, 20), "b": (20,)},
+    GRU(3, 5): {"Wx": (3, 15), "Wh": (5, 15), "b": (15,), "bh": (5,)},
 }
 FORWARD = [
     [Embedding(6, 5)],
@@ -21,6 +22,10 @@ FORWARD = [
     *([RNN(3, 7, name)] for name in naive.ACTIVATIONS),
     [LSTM(3, 7)],
     [LSTM(3, 1)],
+    [GRU(3, 7)],
+    [GRU(3, 1)],
+    [GRU(3, 17, reset_after=False)],
+    [GRU(3, 1, reset_after=False)],
     [RNN(1, 17)],
 ]
 
@@ -60,6 +65,13 @@ def test_how_each_parameter_begins():
         np.testing.assert_allclose(wh @ wh.T, np.eye(8), atol=1e-13)
     assert np.abs(lstm["0.Wx"]).max() <= np.sqrt(6 / 38)
     assert lstm["0.b"].tolist() == [0.0] * 8 + [1.5] * 8 + [0.0] * 16
+    for reset_after in (True, False):
+        gru = Model([GRU(30, 8, reset_after)], dtype="float64").params
+        for gate in range(3):
+            wh = gru["0.Wh"][:, 8 * gate : 8 * gate + 8]
+            np.testing.assert_allclose(wh @ wh.T, np.eye(8), atol=1e-13)
+        assert np.abs(gru["0.Wx"]).max() <= np.sqrt(6 / 38)
+        assert not any(p.any() for name, p in gru.items() if name in ("0.b", "0.bh"))
     rnn = Model([RNN(30, 8)], dtype="float64").params
     np.testing.assert_allclose(rnn["0.Wh"] @ rnn["0.Wh"].T, np.eye(8), atol=1e-13)
     assert not rnn["0.b"].any()
@@ -95,6 +107,16 @@ def test_a_wrong_size_is_named():
     with pytest.raises(ValueError, match="n_out must be a positive integer, got -3"):
         Linear(2, -3)
     check_size(any_name=np.int64(3))
+
+
+def test_a_gru_that_resets_before_the_product_has_one_bias():
+    assert list(GRU(3, 5, reset_after=False).shapes()) == ["Wx", "Wh", "b"]
+
+
+@pytest.mark.parametrize("given", [None, 1, "after"])
+def test_reset_after_is_true_or_false(given):
+    with pytest.raises(ValueError, match="reset_after must be True or False, got"):
+        GRU(3, 5, given)
 
 
 def test_an_unknown_activation_is_told_the_known_ones():

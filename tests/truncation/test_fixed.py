@@ -19,7 +19,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import bptt
-from bptt import LSTM, RNN, TBPTT, CrossEntropy, Embedding, FullBPTT, Linear, SquaredError
+from bptt import GRU, LSTM, RNN, TBPTT, CrossEntropy, Embedding, FullBPTT, Linear, SquaredError
 
 STACKS = [
     [RNN(3, 5), Linear(5, 4)],
@@ -29,6 +29,9 @@ STACKS = [
     [Embedding(6, 3), Linear(3, 2), RNN(2, 3, "relu"), RNN(3, 5, "leaky_relu")],
     [LSTM(3, 4)],
     [LSTM(3, 5), Linear(5, 3), RNN(3, 4, "sigmoid"), Linear(4, 3), Linear(3, 4)],
+    [GRU(3, 7), Linear(7, 4)],
+    [GRU(3, 7, reset_after=False), Linear(7, 4)],
+    [Embedding(6, 3), GRU(3, 5), GRU(5, 7, reset_after=False), Linear(7, 4)],
 ]
 
 
@@ -55,7 +58,7 @@ WINDOWS = [(1, 1), (4, 4), (1, 5), (2, 5), (3, 4), (5, 7), (2, 6), (3, 20), (9, 
 
 
 @pytest.mark.parametrize("k1_k2", WINDOWS, ids=str)
-@pytest.mark.parametrize("layers", STACKS[1:5], ids=words)
+@pytest.mark.parametrize("layers", STACKS[1:5] + STACKS[7:], ids=words)
 def test_windows_that_do_not_divide_the_stream(layers, k1_k2):
     check(layers, SquaredError(), 41, 3, TBPTT(*k1_k2), workers=2)
 
@@ -129,7 +132,7 @@ def test_the_whole_sequence_is_one_update(layers, memory):
             assert_update(step, whole)
 
 
-@pytest.mark.parametrize("layers", [STACKS[1], STACKS[3]], ids=words)
+@pytest.mark.parametrize("layers", [STACKS[1], STACKS[3], STACKS[9]], ids=words)
 def test_a_second_pass_begins_from_zeros_again(layers):
     model, loss = a_model(layers), SquaredError()
     stream, _ = a_stream(model, loss, 22, 3)
@@ -155,8 +158,8 @@ def test_a_loss_reaches_back_between_k2_minus_k1_plus_1_and_k2_steps():
         assert np.count_nonzero(last.flow["0.h"]) == reach
 
 
-def test_float32_is_as_good_as_its_rounding():
-    layers = [LSTM(3, 7), Linear(7, 4)]
+@pytest.mark.parametrize("layers", [STACKS[1], *STACKS[7:9]], ids=words)
+def test_float32_is_as_good_as_its_rounding(layers):
     model = a_model(layers, "float32")
     stream, laid = a_stream(model, SquaredError(), 40, 3)
     trainer = bptt.Trainer(

@@ -1,0 +1,127 @@
+"""Gated recurrent units (Cho et al. 2014), in both of their forms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, ClassVar
+
+from numpy.typing import DTypeLike, NDArray
+
+from . import gru_after, gru_before
+from .base import Room, Span, Tape
+from .gru_step import step_after, step_before
+from .lookup import Lookup
+from .recurrent import Recurrent
+from .weights import Scratch
+
+__all__ = ["GRU"]
+
+
+@dataclass(frozen=True)
+class GRU(Recurrent):
+    """Gated recurrent units; PyTorch's `nn.GRU` in one layer, unless ``reset_after`` is False.
+
+    ::
+
+        r = sigmoid(x_t Wxr + h_{t-1} Whr + br)
+        z = sigmoid(x_t Wxz + h_{t-1} Whz + bz)
+        n = tanh(x_t Wxn + bn + r (h_{t-1} Whn + bh))      reset_after=True
+        n = tanh(x_t Wxn + bn + (r h_{t-1}) Whn)           reset_after=False
+        h_t = (1 - z) n + z h_{t-1}
+
+    (Cho et al. 2014, who reset before the product. After it, h_{t-1} Wh is one product.)
+
+    Parameters
+    ----------
+    n_in : input features, I.
+    n : units, H.
+    reset_after : whether r multiplies h_{t-1} after its product with Whn, or before.
+
+    Parameters in the model: ``Wx`` (I, 3H), ``Wh`` (H, 3H), ``b`` (3H,), gates in the order r z n;
+    and ``bh`` (H,) if ``reset_after``.  State: ``h`` (B, H). Of PyTorch's biases, ``b`` is the sum
+    for r and z and bias_ih for n; ``bh`` is bias_hh for n.
+
+    Raises
+    ------
+    ValueError : if a size is not a positive integer, or ``reset_after`` not a bool.
+    """
+
+    reset_after: bool = True
+    gates: ClassVar[int] = 3
+    carried: ClassVar[tuple[str, ...]] = ("h",)
+    gate_names: ClassVar[tuple[str, ...]] = ("r", "z", "n")
+    gate_slopes: ClassVar[tuple[float, ...]] = (0.25, 0.25, 1.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.reset_after, bool):
+            raise ValueError(f"reset_after must be True or False, got {self.reset_after!r}")
+
+    @property
+    def _form(self) -> ModuleType:
+        """Where the loops are; `gru_after` and `gru_before` have the same functions."""
+        return gru_after if self.reset_after else gru_before
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return super().shapes() | ({"bh": (self.n,)} if self.reset_after else {})
+
+    def weights(self, dtype: DTypeLike) -> Any:
+        return self._form.make_weights(self.n_in, self.n, dtype)
+
+    def pack(self, params: Mapping[str, NDArray], weights: Any) -> None:
+        weights.wx.pack(params["Wx"], params["b"])
+        self._form.pack(params, weights)
+
+    def pack_back(self, params: Mapping[str, NDArray], weights: Any) -> None:
+        weights.wx.pack_transposed(params["Wx"])
+        self._form.pack_back(params, weights)
+
+    def tape(self, x: NDArray | Lookup, room: Room) -> Tape:
+        arrays = self._form.make_arrays(self.n, room)
+        h, inner = arrays.h, arrays._fields[1]
+        gates = {"z": (arrays.z, self.gates), inner: (arrays[1], 1)}
+        errors = {"h": arrays.dh}
+        return Tape(
+            x, h[1:], {"h": h}, arrays, gates, errors, room.fresh, arrays.norms, arrays.slopes
+        )
+
+    def step(
+        self,
+        params: Mapping[str, NDArray],
+        x: NDArray,
+        before: NDArray,
+        after: NDArray,
+        start: int,
+    ) -> NDArray:
+        wx, wh, b = params["Wx"], params["Wh"], params["b"]
+        if self.reset_after:
+            step_after(x, wx, wh, b, params["bh"], before, after, start)
+        else:
+            step_before(x, wx, wh, b, before, after, start)
+        return after[start : start + len(x) * self.n].reshape(len(x), self.n)
+
+    def state_errors(self, weights: Any, tape: Tape, first: int) -> None:
+        self._form.state_errors(weights, tape, first)
+
+    def _run(self, arrays: Any, weights: Any, first: int, last: int) -> None:
+        self._form.run(arrays, weights, self.n, first, last)
+
+    def _run_back(self, arrays: Any, weights: Any, dy: NDArray, steps: Span) -> None:
+        self._form.run_back(arrays, weights, dy, steps)
+
+    def _gradients(
+        self,
+        weights: Any,
+        tape: Tape,
+        arrays: Any,
+        steps: Span,
+        dx: NDArray | None,
+        grads: Mapping[str, NDArray],
+        scratch: Scratch,
+    ) -> None:
+        out = (grads["Wx"], grads["Wh"][:0], grads["b"])
+        h = tape.states["h"]
+        weights.wx.gradients(scratch, steps.first, steps.last, tape.x, h, arrays.dz, out, dx)
+        self._form.state_gradients(weights, arrays, steps, grads, scratch)

@@ -1,0 +1,247 @@
+"""Gated recurrent units whose reset gate comes after the product: h_{t-1} Wh is one product.
+
+    s = h_{t-1} Wh + [0 0 bh]                     (B, 3H), in which m is the part of n
+    r, z = sigmoid([x_t Wx + b] + s)
+    n = tanh([x_t Wx + b] + r m)
+    h_t = (1 - z) n + z h_{t-1}
+
+On the way back x_t Wx and s have the same error for r and z, but for n one is r times the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ..kernels.arithmetic import total
+from ..kernels.compile import kernel
+from ..kernels.delta import gather
+from ..kernels.exponential import sigmoid, tanh
+from ..kernels.product import from_rows, product
+from ..kernels.target import empty, padded, zeros
+from ..kernels.tile import tile, tile_height
+from ..kernels.vector import lanes, load, splat, store
+from .base import Room, Span, Tape
+from .recurrent import RecurrentWeights
+from .weights import PackedWeights, Scratch
+
+__all__ = ["make_arrays", "make_weights", "pack", "pack_back", "run", "run_back", "state_errors",
+           "state_gradients"]  # fmt: skip
+
+_GATES = np.int64(3)
+
+
+class _Arrays(NamedTuple):
+    """z : in, out, (K, B, 3·Hp) interleaved; x_t Wx + b, and after step t the gates r z n.
+    m : out, in, (K, B, Hp), h_{t-1} Whn + bh.
+    h : in, out, (K+1, B, Hp).
+    dz : out, like z, error of x_t Wx + b; may be z.
+    dm : out, like m, error of m; may be m.
+    side : scratch, (1, B, 3·Hp) interleaved; forward s of one step, back its error; after the last
+        loop back, that of its first step.
+    direct : scratch, (B, Hp), error of h_{t-1} through z h_{t-1}; as ``side``.
+    dh : scratch, (B, Hp), δ_t.
+    back : in, (K, B), weight of what comes back to each step.
+    norms : out, (K, B) float64, ‖δ_t‖.
+    slopes : out, (K, 3) float64, as in `Tape`.
+    """
+
+    z: NDArray
+    m: NDArray
+    h: NDArray
+    dz: NDArray
+    dm: NDArray
+    side: NDArray
+    direct: NDArray
+    dh: NDArray
+    back: NDArray
+    norms: NDArray
+    slopes: NDArray
+
+
+def make_weights(n_in: int, n: int, dtype: DTypeLike) -> RecurrentWeights:
+    """Room for Wx with b, and Wh with bh."""
+    return RecurrentWeights(
+        PackedWeights(n_in, n, int(_GATES), dtype), PackedWeights(n, n, int(_GATES), dtype)
+    )
+
+
+def pack(params: Mapping[str, NDArray], weights: RecurrentWeights) -> None:
+    """As `Layer.pack`, for the parameters at h_{t-1}."""
+    bias = np.zeros_like(params["b"])
+    bias[-len(params["bh"]) :] = params["bh"]
+    weights.wh.pack(params["Wh"], bias)
+
+
+def pack_back(params: Mapping[str, NDArray], weights: RecurrentWeights) -> None:
+    """As `Layer.pack_back`, for the parameters at h_{t-1}."""
+    weights.wh.pack_transposed(params["Wh"])
+
+
+def make_arrays(n: int, room: Room) -> _Arrays:
+    """The arrays of a tape, of which the first two are its gates."""
+    rows, lane_count, dtype = room.rows, room.lanes, room.dtype
+    width = padded(n, dtype)
+    z = empty((rows, lane_count, 3 * width), dtype)
+    m = empty((rows, lane_count, width), dtype)
+    return _Arrays(
+        z=z,
+        m=m,
+        h=zeros((rows + 1, lane_count, width), dtype),
+        dz=z,
+        dm=m,
+        side=empty((1, lane_count, 3 * width), dtype),
+        direct=empty((lane_count, width), dtype),
+        dh=zeros((lane_count, width), dtype),
+        back=room.back,
+        norms=np.zeros((rows, lane_count)),
+        slopes=np.zeros((rows, 3)),
+    )
+
+
+def run(arrays: _Arrays, weights: RecurrentWeights, n: int, first: int, last: int) -> None:
+    """As `Recurrent._run`."""
+    wh = weights.wh
+    _forward(arrays.z, arrays.m, arrays.h, arrays.side, wh.panels, wh.bias, n, first, last)
+
+
+def run_back(arrays: _Arrays, weights: RecurrentWeights, dy: NDArray, steps: Span) -> None:
+    """As `Recurrent._run_back`."""
+    _backward(tuple(arrays), weights.wh.transposed, dy, tuple(steps))
+
+
+def state_gradients(
+    weights: RecurrentWeights,
+    arrays: _Arrays,
+    steps: Span,
+    grads: Mapping[str, NDArray],
+    scratch: Scratch,
+) -> None:
+    """The gradients of Wh and bh; turns ``arrays.dz`` into the error of s."""
+    first, last, db = steps.first, steps.last, np.empty_like(grads["b"])
+    _put_last(arrays.dz, arrays.dm, first, last)
+    out = (grads["Wh"], grads["Wh"][:0], db)
+    weights.wh.gradients(scratch, first, last, arrays.h, arrays.h, arrays.dz, out, None)
+    grads["bh"][...] = db[-len(grads["bh"]) :]
+
+
+def state_errors(weights: RecurrentWeights, tape: Tape, first: int) -> None:
+    """As `Layer.state_errors`."""
+    weights.wh.back(tape.arrays.side, 0, 1, tape.errors["h"][np.newaxis])
+    tape.errors["h"] += tape.arrays.direct
+
+
+@kernel
+def _products(h, wh, bias, side, n, t, unit):
+    """s_t for a vector of units from ``unit`` on: (B, 3·L), all at the front of ``side``."""
+    count, width = h.shape[1], h.shape[2]
+    panel = 3 * lanes(h)
+    b = 0
+    while b < count:
+        height = tile_height(count - b)
+        tile(
+            height,
+            3,
+            n,
+            (h, (t * count + b) * width, width, 1),
+            (wh, 3 * unit * n, 0, panel),
+            (bias, 3 * unit, 0, 0),
+            (side, b * panel, panel, 0),
+        )
+        b += height
+
+
+@kernel
+def _cells(z, m, h, side, s, t, unit):
+    """The cell's equations at step t for a vector of units; their part of ``side`` begins at s."""
+    count, width = h.shape[1], h.shape[2]
+    size = lanes(h)
+    for row in range(t * count, (t + 1) * count):
+        at, state = row * 3 * width + 3 * unit, row * width + unit
+        r = sigmoid(load(z, at) + load(side, s))
+        u = sigmoid(load(z, at + size) + load(side, s + size))
+        inner = load(side, s + 2 * size)
+        n = tanh(load(z, at + 2 * size) + r * inner)
+        store(h, state + count * width, n + u * (load(h, state) - n))
+        store(z, at, r)
+        store(z, at + size, u)
+        store(z, at + 2 * size, n)
+        store(m, state, inner)
+        s += 3 * size
+
+
+@kernel
+def _forward(z, m, h, side, wh, bias, n, first, last):
+    """Arrays as in `_Arrays`; wh and its bias packed, (n, 3·Hp) and (3·Hp,)."""
+    count, width, nothing = h.shape[1], h.shape[2], np.int64(0)
+    for t in range(first, last):
+        if count == 1:
+            before, out = (h, t * width, width), (side, nothing, 3 * width)
+            # To Numba `count` is a literal in here, for which it would compile `product` once more.
+            product(h.shape[1], n, before, wh, _GATES, (bias, nothing, nothing), out)
+        for unit in range(0, width, lanes(h)):
+            if count == 1:
+                _cells(z, m, h, side, 3 * unit, t, unit)
+            else:
+                _products(h, wh, bias, side, n, t, unit)
+                _cells(z, m, h, side, nothing, t, unit)
+
+
+@kernel
+def _backward_cell(arrays, t):
+    """Errors of step t: from dh to dz, dm, side and direct."""
+    z, m, h, dz, side, dh = arrays.z, arrays.m, arrays.h, arrays.dz, arrays.side, arrays.dh
+    count, width = dh.shape
+    size = lanes(dh)
+    slopes_r = slopes_u = slopes_n = splat(dh, 0.0)
+    for b in range(count):
+        for unit in range(0, width, size):
+            here, state = 3 * (b * width + unit), b * width + unit
+            at, before = t * count * 3 * width + here, t * count * width + state
+            r, u, n = load(z, at), load(z, at + size), load(z, at + 2 * size)
+            delta = load(dh, state)
+            slope_r, slope_u, slope_n = r * (1.0 - r), u * (1.0 - u), 1.0 - n * n
+            error_n = delta * (1.0 - u) * slope_n
+            error_r = error_n * load(m, before) * slope_r
+            error_u = delta * (load(h, before) - n) * slope_u
+            error_m = error_n * r
+            store(dz, at, error_r)
+            store(dz, at + size, error_u)
+            store(dz, at + 2 * size, error_n)
+            store(arrays.dm, before, error_m)
+            store(side, here, error_r)
+            store(side, here + size, error_u)
+            store(side, here + 2 * size, error_m)
+            store(arrays.direct, state, delta * u)
+            slopes_r, slopes_u = slopes_r + slope_r, slopes_u + slope_u
+            slopes_n = slopes_n + slope_n
+    arrays.slopes[t, 0], arrays.slopes[t, 1] = total(slopes_r), total(slopes_u)
+    arrays.slopes[t, 2] = total(slopes_n)
+
+
+@kernel
+def _backward(values, wh_transposed, dy, span):
+    """δ down from step ``steps.last`` - 1; wh_transposed packed (3·Hp, H), dy (K, B, Hp) in.
+
+    values, span : `_Arrays` and a `Span` as plain tuples.
+    """
+    arrays, steps = _Arrays(*values), Span(*span)
+    dh, nothing = arrays.dh, np.int64(0)
+    count, width = dh.shape
+    for t in range(steps.last - 1, steps.first - 1, -1):
+        if t < steps.last - 1:
+            side = (arrays.side, nothing, 3 * width)
+            from_rows(count, 3 * width, side, wh_transposed, arrays.direct, dh)
+        gather(dh, arrays.back, dy, t, steps, arrays.norms)
+        _backward_cell(arrays, t)
+
+
+@kernel
+def _put_last(dz, dm, first, last):
+    """Write dm (K, B, Hp) over the last gate of dz (K, B, 3·Hp), steps ``first`` to ``last``."""
+    row, size = dm.shape[1] * dm.shape[2], lanes(dm)
+    for at in range(first * row, last * row, size):
+        store(dz, 3 * at + 2 * size, load(dm, at))
