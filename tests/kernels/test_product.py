@@ -6,12 +6,13 @@ from helpers import few
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bptt.kernels.product import from_rows, from_zero
 from bptt.kernels.target import lanes_of, padded
 from bptt.layers.lookup import Lookup
 from bptt.layers.weights import PackedWeights, Scratch
 
 REL = {"float32": 2e-6, "float64": 1e-14}
-GATES = [1, 3, 4]
+GATES = [1, 2, 3, 4]
 DTYPES = ["float32", "float64"]
 
 
@@ -85,6 +86,27 @@ def test_products_of_any_size(sizes, gates, dtype, data):
     first = data.draw(st.integers(0, sizes[0] - 1))
     last = data.draw(st.integers(first, sizes[0]))
     check_products(1, sizes, gates, dtype, (first, last))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("lanes", [1, 2, 7])
+def test_products_that_begin_from_zero_and_from_rows(lanes, dtype):
+    n, units = 5, 19
+    rng = np.random.default_rng(2)
+    w, a, d = (
+        rng.normal(size=shape).astype(dtype)
+        for shape in ((n, units), (2, lanes, n), (lanes, units))
+    )
+    packed, width = PackedWeights(n, units, 1, dtype), padded(units, dtype)
+    packed.pack(w)
+    rows, start = (a, np.int64(lanes * n), np.int64(n)), interleaved(d, 1, dtype)
+    found = np.full((2, lanes, width), 99, dtype)
+    from_zero(np.int64(lanes), np.int64(n), rows, packed.panels, np.zeros(width, dtype), found[0])
+    from_rows(np.int64(lanes), np.int64(n), rows, packed.panels, start, found[1])
+    product, terms = (f(a[1]).astype(float) @ f(w) for f in (np.asarray, np.abs))
+    assert_near(found[0, :, :units], product, dtype, terms)
+    assert_near(found[1, :, :units], product + d, dtype, terms + np.abs(d))
+    assert not found[..., units:].any()
 
 
 def check_gradient(seed, sizes, gates, dtype, first):
