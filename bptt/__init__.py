@@ -3,7 +3,7 @@
 The tour is in ``docs/``; `Model`, `Trainer` and `Stream` are where to begin.
 """
 
-from . import plot
+from . import datasets, plot
 from .block import Block
 from .clip import Clip, ClipNorm, Clipping, ClipValue
 from .data import Stream, Vocabulary
@@ -67,6 +67,7 @@ __all__ = [
     "TruncationReport",
     "Vocabulary",
     "Watch",
+    "datasets",
     "gradient_flow",
     "gradients",
     "histories",

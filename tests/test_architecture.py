@@ -39,6 +39,7 @@ ROOMS = [
     "optimizers",
     "truncation",
     "data",
+    "datasets",
     "history",
     "passes",
     "evaluation",
