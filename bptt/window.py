@@ -149,6 +149,7 @@ class Window:
             for name, error in tape.errors.items():
                 to = errors[f"{i}.{name}"][first_lane : first_lane + self.lanes]
                 to[...] = error[:, : to.shape[1]]
+                to[self._fresh[row]] = 0
 
     def norms(self, i: int) -> NDArray:
         """(K, B) float64, ‖δ_t‖ of layer ``i`` before it is bounded, row by row of the tape."""

@@ -86,17 +86,20 @@ def zero_state(layers, lanes):
     }
 
 
-def forward(layers, params, x, state, nudges=None, carried=None):
+def forward(layers, params, x, state, nudges=None, carried=None, resets=None):
     """y (..., T, B, O) and the final state.
 
     x : (T, B) ids or (..., T, B, I).
     nudges : layer -> (..., T, B, H), added to every h_t; the derivative by them is δ_t.
+    resets : (T, B) bool, where the state is zero before the step.
     carried : "1.c" -> (..., T, B, H), added to the state after step t as the next step gets it.
     """
     ids = x.dtype.kind in "iu"
     state, outputs = dict(state), []
     for t in range(x.shape[0] if ids else x.shape[-3]):
         y = x[t] if ids else x[..., t, :, :]
+        if resets is not None:
+            state = {name: s * ~resets[t][:, None] for name, s in state.items()}
         for i, layer in enumerate(layers):
             y, new = step(layer, own(params, i), y, own(state, i))
             if nudges is not None and i in nudges:
@@ -253,13 +256,13 @@ def _lstm_back(layer, params, x, states, dy, clip_delta, back):
     return dz @ params["Wx"].T, grads, {"h": dh, "c": dc}, delta
 
 
-def _gru_back(layer, params, x, states, dy, clip_delta):
+def _gru_back(layer, params, x, states, dy, clip_delta, back):
     delta, dx = np.zeros_like(dy), np.zeros_like(x)
     grads = {name: np.zeros_like(param) for name, param in params.items()}
     whn = params["Wh"][:, 2 * layer.n :]
     dh = 0
     for t in reversed(range(len(x))):
-        delta[t] = bounded(dy[t] + dh, clip_delta)
+        delta[t] = bounded(dy[t] + back[t] * dh, clip_delta)
         h = states[t]["h"]
         r, z, n, inner, _ = gru(layer, params, x[t], h)
         dn, dz = delta[t] * (1 - z) * (1 - n**2), delta[t] * (h - n) * z * (1 - z)
