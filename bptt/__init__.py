@@ -6,7 +6,7 @@ The tour is in ``docs/``; `Model`, `Trainer` and `Stream` are where to begin.
 from . import datasets, plot
 from .block import Block
 from .clip import Clip, ClipNorm, Clipping, ClipValue
-from .data import Stream, Vocabulary
+from .data import Padded, Stream, Vocabulary
 from .errors import DataError, FileFormatError, NonFiniteError, ShapeError
 from .flow import GradientFlow, gradient_flow
 from .gradient import Gradients, gradients, value_and_grad
@@ -16,6 +16,7 @@ from .layers import GRU, LSTM, RNN, Embedding, Layer, Linear
 from .losses import CrossEntropy, Loss, SquaredError
 from .model import Model
 from .optimizers import SGD, Adam, Optimizer
+from .predict import predict
 from .report import TruncationReport, truncation_report
 from .schedules import Exponential, Schedule
 from .spectrum import JacobianSpectrum, jacobian_spectrum
@@ -55,6 +56,7 @@ __all__ = [
     "Model",
     "NonFiniteError",
     "Optimizer",
+    "Padded",
     "ParameterNorms",
     "RandomTBPTT",
     "Schedule",
@@ -73,6 +75,7 @@ __all__ = [
     "histories",
     "jacobian_spectrum",
     "plot",
+    "predict",
     "truncation_report",
     "value_and_grad",
 ]

@@ -83,11 +83,9 @@ def _restored(
     trainer.history = History.from_arrays(_under("history.", arrays), trainer.history.clip_norm)
     if config["pass"] is not None:
         trainer.under_way = Pass(**config["pass"])
-        here = trainer.under_way
-        lanes = here.signature["batch"]
-        steps = -(-here.signature["pairs"] // lanes)
-        trainer.team = trainer.team_for(lanes, steps, here.position)
-        trainer.team.resume(_under("tape.", arrays))
+        signature = trainer.under_way.signature
+        trainer.team = trainer.team_for(signature["batch"], signature["longest"])
+        trainer.team.resume(_under("tape.", arrays), trainer.truncation.slides)
     return trainer
 
 

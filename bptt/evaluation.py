@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from .data import Stream
+from .data import Source
 from .losses import Loss
 from .model import Model
 from .task import Batch
@@ -28,12 +28,14 @@ class Evaluator:
         self.model, self.loss, self.workers = model, loss, workers
         self._team: Workers | None = None
 
-    def mean_loss(self, stream: Stream) -> float:
+    def mean_loss(self, source: Source) -> float:
         """Per valid target; the state begins at zero and is carried. nan if there is no target."""
-        team = self._team_for(stream.batch)
-        team.begin()
-        losses, targets, reader = [], 0, stream.reader()
-        while (chunk := reader.take(_STEPS)) is not None:
+        team = self._team_for(source.batch)
+        losses, targets, reader = [], 0, source.reader()
+        while reader.position < source.steps:
+            if reader.begins:
+                team.begin()
+            chunk = reader.take(_STEPS)
             batch = Batch.of_chunk(self.model, self.loss, chunk)
             losses.append(team.forward(batch, self.loss))
             targets += batch.count

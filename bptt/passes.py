@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .data import Stream
+from .data import Source
 from .errors import DataError, ShapeError
 from .losses import Loss
 from .model import Model
@@ -37,17 +37,17 @@ class Pass:
         return self.loss / self.targets if self.targets else math.nan
 
 
-def check_fit(stream: Stream, model: Model, loss: Loss) -> None:
+def check_fit(stream: Source, model: Model, loss: Loss) -> None:
     """Refuse a stream that does not fit the model or the loss, before anything is done.
 
     Raises
     ------
-    TypeError : if it is no stream.
+    TypeError : if it is neither a stream nor padded sequences.
     DataError : if it has ids that the model or the loss does not know.
     ShapeError : if it has ids where floats are needed or the other way, or other features.
     """
-    if not isinstance(stream, Stream):
-        raise TypeError(f"a Stream is needed, got {type(stream).__name__}")
+    if not isinstance(stream, Source):
+        raise TypeError(f"a Stream or Padded is needed, got {type(stream).__name__}")
     reader = f"the model's {model.layers[0]}"
     _check_ids("data", stream.data_are_ids, model.reads_ids, reader)
     _check_size("data", stream.id_limit, stream.features, model.n_in, reader)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from . import checkpoint
 from .block import Block
 from .clip import Clip, ClipNorm, Clipping
-from .data import Chunk, Stream
+from .data import Chunk, Reader, Source
 from .errors import NonFiniteError
 from .evaluation import Evaluator
 from .history import History
@@ -122,7 +122,7 @@ class Trainer:
         self._newest: tuple[int, float] | None = None
         self._sums = np.zeros(8)
 
-    def steps(self, stream: Stream) -> Iterator[Step]:
+    def steps(self, stream: Source) -> Iterator[Step]:
         """Train for one pass over ``stream``, update by update.
 
         The state is zero at the beginning and carried from window to window. A pass that was left
@@ -136,27 +136,27 @@ class Trainer:
             and the pass is over.
         """
         check_fit(stream, self.model, self.loss)
-        here = self.under_way
+        source, here = stream.arranged(self.epoch), self.under_way
         if not self._goes_on(stream):
-            self.team = self.team_for(stream.batch, stream.steps)
-            self.team.begin()
+            self.team = self.team_for(stream.batch, stream.longest)
             here = self.under_way = Pass(stream.signature())
         while here is self.under_way and not here.finished:
-            self.memo = self.truncation.adapt(self.memo, self.n, partial(self._probe, stream))
-            plan = self._plan(stream, here.position)
-            reader = stream.reader(here.position)
+            reader = source.reader(here.position)
+            if reader.begins:
+                self.team.begin()
+            self.memo = self.truncation.adapt(self.memo, self.n, partial(self._probe, source))
+            plan = self.truncation.plan(self.n, source.left(here.position), self.memo)
             chunk = reader.take(plan.k1)
-            after = self._plan(stream, reader.position, ahead=1)
-            keep = after.k2 - after.k1 if after else 0
+            keep = self._keep(source, reader)
             step = self._update(chunk, plan, keep)
             here.position, here.keep = reader.position, keep
-            here.finished = reader.position == stream.steps
+            here.finished = reader.position == source.steps
             here.loss += step.loss * step.targets if step.targets else 0.0
             here.targets += step.targets
             self.epoch += here.finished
             yield step
 
-    def _goes_on(self, stream: Stream) -> bool:
+    def _goes_on(self, stream: Source) -> bool:
         """Whether a pass over ``stream`` is under way."""
         here = self.under_way
         return here is not None and not here.finished and here.signature == stream.signature()
@@ -183,26 +183,26 @@ class Trainer:
         """Forget a pass that is under way: the next one begins at the beginning."""
         self.under_way = None
 
-    def team_for(self, lanes: int, steps: int, position: int = 0) -> Workers:
-        """The workers for a stream of ``lanes`` lanes and ``steps`` steps, with room for the update
-        at ``position``."""
+    def team_for(self, lanes: int, steps: int) -> Workers:
+        """The workers for ``lanes`` lanes of at most ``steps`` steps."""
         team, usual = self.team, self.truncation.usual(steps)
         if team is None or (team.lanes, team.usual) != (lanes, usual):
             count = self.workers or best_workers(self.model, lanes, usual)
             team = Workers(self.model, lanes, count, usual, self.truncation.memory)
-        plan = self.truncation.plan(self.n, steps - position, self.memo)
-        team.reserve(plan.k2, self.truncation.slides)
         return team
 
-    def _plan(self, stream: Stream, position: int, ahead: int = 0) -> Plan | None:
-        """The next update but ``ahead``, from ``position`` on; None at the end of the stream."""
-        left = stream.steps - position
-        return self.truncation.plan(self.n + ahead, left, self.memo) if left else None
+    def _keep(self, source: Source, reader: Reader) -> int:
+        """How many of the steps before ``reader`` the next update will reach back into."""
+        left = source.left(reader.position)
+        if not left or reader.begins:
+            return 0
+        after = self.truncation.plan(self.n + 1, left, self.memo)
+        return after.k2 - after.k1
 
-    def _probe(self, stream: Stream, steps: int) -> NDArray | None:
+    def _probe(self, source: Source, steps: int) -> NDArray | None:
         """What `Probe` gives, for the next ``steps`` steps of the pass."""
-        reader = stream.reader(self.under_way.position)
-        if stream.steps - reader.position < steps:
+        reader = source.reader(self.under_way.position)
+        if source.left(reader.position) < steps:
             return None
         batch = Batch.of_chunk(self.model, self.loss, reader.take(2 * steps))
         return loss_errors(self.model, self.loss, batch, self.team.state(), steps)
@@ -236,9 +236,9 @@ class Trainer:
 
     def fit(
         self,
-        train: Stream,
+        train: Source,
         epochs: int,
-        validation: Stream | None = None,
+        validation: Source | None = None,
         *,
         progress: bool = True,
     ) -> History:
@@ -271,7 +271,7 @@ class Trainer:
                 self._fit_epoch(train, validation, bar)
         return self.history
 
-    def _fit_epoch(self, train: Stream, validation: Stream | None, bar: Any) -> None:
+    def _fit_epoch(self, train: Source, validation: Source | None, bar: Any) -> None:
         for step in self.steps(train):
             self.history.record_update(step.n, step.loss, step.grad_norm, self.seconds)
             bar.update(step.k1)
@@ -279,7 +279,7 @@ class Trainer:
         found = None if validation is None else self.evaluate(validation)
         self.history.record_epoch(self.n, self.under_way.mean_loss, found, self.seconds)
 
-    def evaluate(self, stream: Stream) -> float:
+    def evaluate(self, stream: Source) -> float:
         """The mean loss per valid target over ``stream``; the state begins at zero and is carried.
 
         Neither the parameters nor a pass under way change.

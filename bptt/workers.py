@@ -122,8 +122,9 @@ class Workers:
         capacity = 2 * k2 if sliding else k2
         return Window(layers, lanes, capacity, dtype, backward=True, lookup_ids=self._lookup_ids)
 
-    def resume(self, arrays: Mapping[str, NDArray]) -> None:
+    def resume(self, arrays: Mapping[str, NDArray], sliding: bool) -> None:
         """Take up the tapes that `read_tapes` gave."""
+        self.reserve(max(1, len(arrays["x"])), sliding)
         write_tapes(self.windows, self.bounds, arrays)
         self._kept = len(arrays["x"])
 

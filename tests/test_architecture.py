@@ -41,6 +41,7 @@ ROOMS = [
     "data",
     "datasets",
     "history",
+    "predict",
     "passes",
     "evaluation",
     "report",

@@ -1,6 +1,8 @@
-"""Data as the trainer reads it: text as ids, and streams cut into lanes."""
+"""Sequences as a trainer reads them: lanes over one long one, or many side by side; and text."""
 
-from .stream import Chunk, Reader, Stream
+from .padded import Padded
+from .source import Chunk, Reader, Source
+from .stream import Stream
 from .text import Vocabulary
 
-__all__ = ["Chunk", "Reader", "Stream", "Vocabulary"]
+__all__ = ["Chunk", "Padded", "Reader", "Source", "Stream", "Vocabulary"]

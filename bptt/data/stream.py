@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError, ShapeError
 from .column import IGNORE, Column, whole
+from .source import Chunk, Source
 
-__all__ = ["Chunk", "Reader", "Stream"]
-
-
-class Chunk(NamedTuple):
-    """The next k time steps of every lane, C-contiguous.
-
-    x : (k, B) int32 ids, or (k, B, F) floats.
-    targets : (k, B) int32 ids, -1 = ignore, or (k, B, O) floats.
-    mask : (k, B) bool, False where a target does not count: where a lane has ended (x is 0 there,
-        the target -1 or 0.0), and in a burn-in; None if all count.
-    resets : (k, B) bool, True where a new sequence begins; None if none does.
-    """
-
-    x: NDArray
-    targets: NDArray
-    mask: NDArray[np.bool_] | None
-    resets: NDArray[np.bool_] | None = None
+__all__ = ["Stream"]
 
 
-class Stream:
+class Stream(Source):
     """One pass over one long sequence, in ``batch`` lanes that run side by side.
 
     The n pairs of input and target are cut into ``batch`` consecutive pieces whose lengths differ
@@ -106,7 +89,7 @@ class Stream:
                 f"target, but batch={self.batch} lanes need one each"
             )
         short, longer = divmod(self.pairs, self.batch)
-        self.steps = short + (longer > 0)
+        self.steps = self.longest = short + (longer > 0)
         lanes = np.arange(self.batch + 1)
         self._bounds = lanes * short + np.minimum(lanes, longer)
         self._ragged_from = longer or self.batch
@@ -114,26 +97,16 @@ class Stream:
         self.data_are_ids, self.targets_are_ids = self._data.ids, self._targets.ids
         self.id_limit, self.target_limit = self._data.limit, self._targets.limit
 
-    def reader(self, start: int = 0) -> Reader:
-        """A reader that stands at time step ``start``.
-
-        Raises
-        ------
-        DataError : if ``start`` is not from 0 to ``steps``.
-        """
-        start = whole("start", start, at_least=0)
-        if start > self.steps:
-            raise DataError(f"start is {start}, but the stream has {self.steps} time steps")
-        return Reader(self, start)
-
     def signature(self) -> dict[str, int]:
-        """What two streams must share for a position in one to mean the same in the other."""
-        return {"pairs": self.pairs, "batch": self.batch}
+        return {"pairs": self.pairs, "batch": self.batch, "longest": self.longest}
 
-    def _chunk(self, start: int, stop: int) -> Chunk:
-        """Time steps ``start`` to ``stop``; a lane that ended reads its last step, to be masked."""
+    def places(self, start: int, stop: int) -> NDArray[np.intp]:
+        # A lane that has ended reads its last step, to be masked.
         time = np.arange(start, stop)[:, None]
-        where = np.minimum(self._bounds[:-1] + time, self._bounds[1:] - 1)
+        return np.minimum(self._bounds[:-1] + time, self._bounds[1:] - 1)
+
+    def chunk(self, start: int, stop: int) -> Chunk:
+        where = self.places(start, stop)
         x = self._data.gather(where)
         targets = self._targets.gather(where + self._shift)
         mask = self._counts(where)
@@ -161,31 +134,6 @@ class Stream:
 
     def __repr__(self) -> str:
         return f"Stream({self.pairs} pairs in {self.batch} lanes of {self.steps} time steps)"
-
-
-class Reader:
-    """Reads a stream chunk by chunk; ``position`` is the time step that comes next."""
-
-    __slots__ = ("position", "stream")
-
-    def __init__(self, stream: Stream, position: int) -> None:
-        self.stream = stream
-        self.position = position
-
-    def take(self, k: int) -> Chunk | None:
-        """The next ``k`` time steps, fewer at the end of the stream, None after it.
-
-        Raises
-        ------
-        DataError : if ``k`` is not a positive integer, or a memory map turns out to hold an id or a
-            float that cannot be used; the position stays as it was.
-        """
-        stop = min(self.position + whole("k", k, at_least=1), self.stream.steps)
-        if self.position >= stop:
-            return None
-        chunk = self.stream._chunk(self.position, stop)
-        self.position = stop
-        return chunk
 
 
 def _checked_resets(given: ArrayLike | None, length: int) -> NDArray[np.bool_] | None:

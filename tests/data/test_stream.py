@@ -137,7 +137,7 @@ def test_what_the_stream_says_about_itself():
     assert (stream.data_are_ids, stream.targets_are_ids) == (True, True)
     assert (stream.id_limit, stream.target_limit) == (8, 8)
     assert (stream.features, stream.outputs) == (None, None)
-    assert stream.signature() == {"pairs": 3, "batch": 2}
+    assert stream.signature() == {"pairs": 3, "batch": 2, "longest": 2}
     stream = Stream(floats, 2, targets=np.array([-1, 1, 0, -1]))
     assert (stream.data_are_ids, stream.targets_are_ids) == (False, True)
     assert (stream.id_limit, stream.target_limit) == (None, 2)

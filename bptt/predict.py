@@ -1,0 +1,42 @@
+"""What a model says wherever there is a target."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .data import Source
+from .model import Model
+
+__all__ = ["predict"]
+
+_STEPS = 64
+
+
+def predict(model: Model, source: Source) -> NDArray:
+    """The model's outputs where ``source`` has a target, in the order of the data.
+
+    For padded sequences with one target each that is one row a sequence, in the order in which they
+    were given; for a stream one row a step, but for masked ones. The state is zero where all lanes
+    begin, and carried.
+
+    Returns
+    -------
+    (n, O), one row for each valid target.
+
+    Raises
+    ------
+    DataError, ShapeError : if the data does not fit the model.
+    """
+    places, outputs, reader, state = [], [], source.reader(), None
+    while reader.position < source.steps:
+        begins, start = reader.begins, reader.position
+        chunk = reader.take(_STEPS)
+        y, state = model(chunk.x, None if begins else state, chunk.resets)
+        valid = np.ones(y.shape[:2], np.bool_) if chunk.mask is None else chunk.mask
+        if source.targets_are_ids:
+            valid = valid & (chunk.targets >= 0)
+        places.append(source.places(start, reader.position)[valid])
+        outputs.append(y[valid])
+    order = np.argsort(np.concatenate(places))
+    return np.concatenate(outputs)[order]
