@@ -61,14 +61,14 @@ def test_training_is_that_of_the_sequences_one_by_one(layers, batch, workers):
     data = Padded(FLOATS, CLASSES, batch, seed=3)
     trainer = Trainer(model, loss=CrossEntropy(), optimizer=Frozen(), truncation=FullBPTT(),
                       workers=workers)  # fmt: skip
-    n, total, summed = 0, 0.0, np.zeros(model.params.flat.size)
-    for n, step in enumerate(trainer.steps(data), start=1):
+    total, summed = 0.0, np.zeros(model.params.flat.size)
+    for step in trainer.steps(data):
         total += step.loss * step.targets
         summed += step.grads.flat * step.targets
     loss, gradient, count = one_by_one(
         model, CrossEntropy(), FLOATS, [np.array([[c]]) for c in CLASSES]
     )
-    assert n == math.ceil(7 / (batch or 7))
+    assert trainer.n == math.ceil(7 / (batch or 7))
     assert count == 7
     assert_close(total / 7, loss)
     assert_close(summed / 7, gradient)
