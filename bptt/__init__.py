@@ -6,7 +6,7 @@ The tour is in ``docs/``; `Model`, `Trainer` and `Stream` are where to begin.
 from . import datasets, plot
 from .block import Block
 from .clip import Clip, ClipNorm, Clipping, ClipValue
-from .data import Padded, Stream, Vocabulary
+from .data import Feed, Padded, Stream, Vocabulary
 from .errors import DataError, FileFormatError, NonFiniteError, ShapeError
 from .flow import GradientFlow, gradient_flow
 from .gradient import Gradients, gradients, value_and_grad
@@ -44,6 +44,7 @@ __all__ = [
     "DataError",
     "Embedding",
     "Exponential",
+    "Feed",
     "FileFormatError",
     "FullBPTT",
     "GradientFlow",

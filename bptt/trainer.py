@@ -147,6 +147,8 @@ class Trainer:
             self.memo = self.truncation.adapt(self.memo, self.n, partial(self._probe, source))
             plan = self.truncation.plan(self.n, source.left(here.position), self.memo)
             chunk = reader.take(plan.k1)
+            if len(chunk.x) < plan.k1:
+                plan = self.truncation.plan(self.n, len(chunk.x), self.memo)
             keep = self._keep(source, reader)
             step = self._update(chunk, plan, keep)
             here.position, here.keep = reader.position, keep
@@ -265,7 +267,7 @@ class Trainer:
             if stream is not None:
                 check_fit(stream, self.model, self.loss)
         done = self.under_way.position if self._goes_on(train) else 0
-        total = epochs * train.steps
+        total = None if train.endless else epochs * train.steps
         with tqdm(total=total, initial=done, unit="step", disable=not progress) as bar:
             for _ in range(epochs):
                 self._fit_epoch(train, validation, bar)
