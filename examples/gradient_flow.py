@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    bptt.TBPTT(options.k1, options.window)  # Refuses what does not fit before anything is read.
+    check(options)
     text = read_text(options.text)
     vocabulary = bptt.Vocabulary.of(text)
     data = Data.of(vocabulary.encode(text), options.window)
@@ -75,6 +75,16 @@ def run(options: argparse.Namespace) -> None:
     before_and_after = {"a   At first": before, "b   After training": {n: after[n] for n in models}}
     page = draw(before_and_after, models[HEALTHY], data, vocabulary, errors, runs, options)
     print(f"\npicture: {page}")
+
+
+def check(options: argparse.Namespace) -> None:
+    """Refuse before a minute has passed."""
+    if options.seed < 0:
+        raise ValueError(f"--seed must not be negative, got {options.seed}")
+    bptt.TBPTT(options.k1, options.window)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    if options.out.is_dir():
+        raise IsADirectoryError(f"Is a directory: {options.out}")
 
 
 def read_text(path: Path | None) -> str:
@@ -220,7 +230,6 @@ def draw(
     one_loss, norms, losses = bottom.subplots(1, 3)
     draw_errors(one_loss, errors, data)
     draw_runs(norms, losses, runs, options.clip, len(vocabulary))
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(options.out, dpi=130, format="png")
     pyplot.close(figure)
     return options.out
