@@ -298,7 +298,7 @@ def command_line() -> Parser:
     add = parser.add_argument
     add("--text", type=Path, metavar="FILE", help="UTF-8 text; Python's documentation if left out")
     add("--hidden", type=positive(int), default=128, metavar="N", help="units (128)")
-    add("--updates", type=positive(int), default=1500, metavar="N", help="of each model (1500)")
+    add("--updates", type=positive(int), default=2250, metavar="N", help="of each model (2250)")
     add("--k1", type=positive(int), default=25, help="new steps between two updates (25)")
     add("--window", type=positive(int), default=50, metavar="K2", help="steps (50)")
     add("--lr", type=positive(float), default=1.0, help="learning rate (1)")

@@ -102,6 +102,7 @@ def test_clipping_saves_the_network_that_explodes():
     assert losses[1] > losses[0] + 0.2 or run.stopped
 
 
+@compiled
 def test_a_gradient_that_is_not_finite_ends_the_run():
     model, data = model_and_data("RNN, small", hidden=4)
     model.params["2.W"] = np.full((4, model.n_out), 1e38)
