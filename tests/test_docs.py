@@ -1,4 +1,4 @@
-"""The Python in the README and in the tour runs, block by block, as it stands."""
+"""The Python in the README and in the docs runs, block by block, as it stands."""
 
 import re
 import runpy
@@ -25,7 +25,13 @@ def python_in(page):
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="trains for minutes without compiled kernels")
 @pytest.mark.parametrize(
-    ("page", "at_least"), [("README.md", 1), ("docs/tour.md", 12), ("docs/truncation.md", 2)]
+    ("page", "at_least"),
+    [
+        ("README.md", 1),
+        ("docs/tour.md", 12),
+        ("docs/truncation.md", 2),
+        ("docs/gradient_flow.md", 12),
+    ],
 )
 def test_every_python_block_runs(page, at_least, tmp_path, monkeypatch):
     count, code = python_in(page)
