@@ -69,8 +69,8 @@ class GradientFlow:
         return found
 
     def rate(self, name: str) -> float:
-        """β, by which the curve falls or grows a step, fitted to the later half of the lags at which
-        there is anything left."""
+        """β, by which the curve falls or grows a step, fitted to the later half of the lags where
+        anything is left."""
         curve = self._seen(name)
         curve = curve[curve > _TINY * curve.max(initial=0)]
         return decay_rate(curve, len(curve) // 2)
