@@ -13,7 +13,7 @@ from .gradient import Gradients, gradients, value_and_grad
 from .histories import histories
 from .history import History
 from .layers import GRU, LSTM, RNN, Embedding, Layer, Linear
-from .losses import CrossEntropy, Loss, SquaredError
+from .losses import AbsoluteError, BinaryCrossEntropy, CrossEntropy, Huber, Loss, SquaredError
 from .model import Model
 from .optimizers import SGD, Adam, Optimizer
 from .report import TruncationReport, truncation_report
@@ -32,8 +32,10 @@ __all__ = [
     "RNN",
     "SGD",
     "TBPTT",
+    "AbsoluteError",
     "Adam",
     "AdaptiveTBPTT",
+    "BinaryCrossEntropy",
     "Block",
     "Clip",
     "ClipNorm",
@@ -48,6 +50,7 @@ __all__ = [
     "GradientFlow",
     "Gradients",
     "History",
+    "Huber",
     "JacobianSpectrum",
     "Layer",
     "Linear",
