@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,9 +40,6 @@ def _absolute_error(y, first, outputs, targets, valid, scale, dy):
             for j in range(outputs):
                 difference = np.float64(y[first + t, b, j]) - np.float64(targets[t, b, j])
                 sizes += abs(difference)
-                if difference > 0:
-                    dy[first + t, b, j] = slope
-                elif difference < 0:
-                    dy[first + t, b, j] = -slope
+                dy[first + t, b, j] = math.copysign(slope, difference) if difference != 0 else 0.0
             loss += sizes / outputs
     return loss

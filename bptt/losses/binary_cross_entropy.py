@@ -8,7 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..kernels.arithmetic import absolute
 from ..kernels.compile import kernel
+from ..kernels.exponential import exp
+from ..kernels.vector import lanes, load, store
 from .base import FeatureLoss, refuse
 
 __all__ = ["BinaryCrossEntropy"]
@@ -50,18 +53,34 @@ class BinaryCrossEntropy(FeatureLoss):
 
 @kernel
 def _binary_cross_entropy(y, first, outputs, targets, valid, scale, dy, share):
-    """As in `Loss.run`; share: what each feature counts."""
+    """As in `Loss.run`; share: what each feature counts.
+
+    The logarithms of a step and lane are one: ``rise`` is the product of all 1 + e^-|y|, less one.
+    """
+    width, size = y.shape[2], lanes(y)
     loss, slope = 0.0, scale * share
     for t in range(targets.shape[0]):
         for b in range(y.shape[1]):
-            for j in range(dy.shape[2]):
-                dy[first + t, b, j] = 0
+            row = dy[first + t, b]
             if not valid[t, b]:
+                for j in range(width):
+                    row[j] = 0
                 continue
+            at = ((first + t) * y.shape[1] + b) * width
+            for j in range(at, at + width, size):
+                store(dy, j, exp(0.0 - absolute(load(y, j))))
+            value = rise = 0.0
             for j in range(outputs):
                 logit, target = np.float64(y[first + t, b, j]), np.float64(targets[t, b, j])
-                power = math.exp(-abs(logit))
-                peak, on = (logit, 1.0) if logit > 0 else (0.0, power)
-                loss += share * (peak - logit * target + math.log1p(power))
-                dy[first + t, b, j] = slope * (on / (1.0 + power) - target)
+                power = np.float64(row[j])
+                on = 1.0 if logit > 0 else power
+                value += max(logit, 0.0) - logit * target
+                row[j] = slope * (on / (1.0 + power) - target)
+                rise += power * (1.0 + rise)
+                if rise > 1e200:
+                    value += math.log1p(rise)
+                    rise = 0.0
+            loss += share * (value + math.log1p(rise))
+            for j in range(outputs, width):
+                row[j] = 0
     return loss

@@ -52,12 +52,8 @@ def _huber(y, first, outputs, targets, valid, scale, dy, delta):
             values = 0.0
             for j in range(outputs):
                 difference = np.float64(y[first + t, b, j]) - np.float64(targets[t, b, j])
-                size = abs(difference)
-                if size <= delta:
-                    values += 0.5 * difference * difference
-                    dy[first + t, b, j] = slope * difference
-                else:
-                    values += delta * (size - 0.5 * delta)
-                    dy[first + t, b, j] = math.copysign(slope * delta, difference)
+                bounded = min(max(difference, -delta), delta)
+                values += bounded * (difference - 0.5 * bounded)
+                dy[first + t, b, j] = slope * bounded
             loss += values / outputs
     return loss
