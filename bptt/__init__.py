@@ -15,7 +15,7 @@ from .history import History
 from .layers import GRU, LSTM, RNN, Embedding, Layer, Linear
 from .losses import AbsoluteError, BinaryCrossEntropy, CrossEntropy, Huber, Loss, SquaredError
 from .model import Model
-from .optimizers import SGD, Adam, Optimizer
+from .optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
 from .report import TruncationReport, truncation_report
 from .schedules import Exponential, Schedule
 from .spectrum import JacobianSpectrum, jacobian_spectrum
@@ -33,7 +33,9 @@ __all__ = [
     "SGD",
     "TBPTT",
     "AbsoluteError",
+    "AdaGrad",
     "Adam",
+    "AdamW",
     "AdaptiveTBPTT",
     "BinaryCrossEntropy",
     "Block",
@@ -59,6 +61,7 @@ __all__ = [
     "NonFiniteError",
     "Optimizer",
     "ParameterNorms",
+    "RMSProp",
     "RandomTBPTT",
     "Schedule",
     "ShapeError",
