@@ -17,7 +17,7 @@ from .losses import AbsoluteError, BinaryCrossEntropy, CrossEntropy, Huber, Loss
 from .model import Model
 from .optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
 from .report import TruncationReport, truncation_report
-from .schedules import Exponential, Schedule
+from .schedules import Cosine, Exponential, Schedule, StepDecay, WarmUp
 from .spectrum import JacobianSpectrum, jacobian_spectrum
 from .trainer import Step, Trainer
 from .truncation import ARTBP, TBPTT, AdaptiveTBPTT, FullBPTT, RandomTBPTT, Truncation
@@ -43,6 +43,7 @@ __all__ = [
     "ClipNorm",
     "ClipValue",
     "Clipping",
+    "Cosine",
     "CrossEntropy",
     "DataError",
     "Embedding",
@@ -67,11 +68,13 @@ __all__ = [
     "ShapeError",
     "SquaredError",
     "Step",
+    "StepDecay",
     "Stream",
     "Trainer",
     "Truncation",
     "TruncationReport",
     "Vocabulary",
+    "WarmUp",
     "Watch",
     "datasets",
     "gradient_flow",

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import few
+from helpers import a_trainer, few
 from toolbox import OPTIMIZERS
 
 import bptt
-from bptt import SGD, AdaGrad, Adam, AdamW, Exponential, RMSProp
+from bptt import SGD, AdaGrad, Adam, AdamW, Cosine, Exponential, RMSProp, StepDecay, Stream, WarmUp
 from bptt.clip import Clipping
 from bptt.config import build, describe
 from bptt.schedules import SCHEDULES
@@ -104,11 +104,26 @@ def test_a_narrow_valley(optimizer, dtype):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
-@pytest.mark.parametrize("rate", [0.25, Exponential(0.5, 0.9)], ids=str)
+@pytest.mark.parametrize("rate", [0.25, WarmUp(3, Cosine(0.5, 0.0, 9))], ids=str)
 def test_through_a_file_and_back(optimizer, rate):
     known = bptt.optimizers.OPTIMIZERS | SCHEDULES
     optimizer = replace(optimizer, learning_rate=rate)
     assert build(json.loads(json.dumps(describe(optimizer, known))), known) == optimizer
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_training_goes_on_from_a_file_bit_for_bit(optimizer, tmp_path):
+    optimizer = replace(optimizer, learning_rate=WarmUp(3, StepDecay(0.05, 0.5, 1)))
+    stream = Stream(RNG.integers(0, 6, 60), 2)
+    whole, parts = (a_trainer(optimizer=optimizer, clip=bptt.ClipNorm(0.3)) for _ in range(2))
+    whole.fit(stream, 2, progress=False)
+    for _ in zip(range(2), parts.steps(stream), strict=False):
+        pass
+    parts.save(tmp_path / "run")
+    parts = bptt.Trainer.load(tmp_path / "run")
+    parts.fit(stream, 2, progress=False)
+    assert parts.n == whole.n
+    assert np.array_equal(parts.model.params.flat, whole.model.params.flat)
 
 
 def test_a_centred_rms_where_every_gradient_is_the_same():

@@ -11,9 +11,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import check_bound, is_number
+from ..checks import is_number
 from ..clip import Clipping
-from ..schedules import Schedule
+from ..schedules import Schedule, check_rate
 
 __all__ = ["Optimizer", "check_decay", "clipped", "typed"]
 
@@ -33,10 +33,7 @@ class Optimizer(ABC):
     update."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.learning_rate, Schedule):
-            check_bound("learning_rate", self.learning_rate)
-            if math.isinf(self.learning_rate):
-                raise ValueError("learning_rate must be finite, got inf")
+        check_rate("learning_rate", self.learning_rate)
 
     def rate(self, updates: int, epochs: int) -> float:
         """The learning rate after so many finished updates and epochs."""
