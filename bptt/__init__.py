@@ -3,7 +3,7 @@
 The tour is in ``docs/``; `Model`, `Trainer` and `Stream` are where to begin.
 """
 
-from . import datasets, plot
+from . import datasets, initializers, plot
 from .block import Block
 from .clip import Clip, ClipNorm, Clipping, ClipValue
 from .data import Stream, Vocabulary
@@ -80,6 +80,7 @@ __all__ = [
     "gradient_flow",
     "gradients",
     "histories",
+    "initializers",
     "jacobian_spectrum",
     "plot",
     "truncation_report",
