@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from helpers import assert_close
+from helpers import Frozen, assert_close
 from naive import complex_step, sigmoid
 from test_losses import through_identity
 
@@ -99,6 +99,27 @@ def test_targets_of_the_last_steps_only(name):
     assert value == want
     assert not dy[0].any()
     assert np.array_equal(dy[1:], want_dy)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_two_workers_and_windows_that_overlap(name):
+    """The trainer's updates, against gradients of whole windows with frozen parameters."""
+    loss, x = CASES[name].loss, RNG.random((33, 4))
+    layers = [bptt.RNN(4, 5), bptt.Linear(5, 4)]
+    found = []
+    for workers in (1, 2):
+        trainer = bptt.Trainer(bptt.Model(layers, dtype="float64"), loss=loss, optimizer=Frozen(),
+                               truncation=bptt.TBPTT(3, 20), workers=workers)  # fmt: skip
+        stream = bptt.Stream(x, 2)
+        found.append([(step.loss, step.grads.flat.copy()) for step in trainer.steps(stream)])
+    model, (inputs, targets) = trainer.model, (x[i:][:32].reshape(2, 16, 4) for i in (0, 1))
+    inputs, targets = inputs.swapaxes(0, 1), targets.swapaxes(0, 1)
+    for i, (one, two) in enumerate(zip(*found, strict=True)):
+        stop = min(3 * i + 3, 16)
+        want = bptt.gradients(model, loss, inputs[:stop], targets[3 * i : stop])
+        for value, grads in (one, two):
+            assert math.isclose(value, want.loss, rel_tol=1e-12)
+            assert_close(grads, want.params.flat, 1e-10)
 
 
 @pytest.mark.parametrize("name", CASES)
