@@ -119,7 +119,7 @@ class Trainer:
         self.under_way: Pass | None = None
         self.team: Workers | None = None
         self._evaluator = Evaluator(model, loss, self.workers)
-        self._newest: tuple[int, float] | None = None
+        self._newest: tuple[int, float, Clipping] | None = None
         self._sums = np.zeros(8)
 
     def steps(self, stream: Source) -> Iterator[Step]:
@@ -177,8 +177,9 @@ class Trainer:
             raise ValueError(
                 "there was no update since the trainer was made or loaded, or it failed"
             )
-        k2, rate = self._newest
-        update = self.optimizer.change(self.moments, self.n, rate)
+        k2, rate, clipping = self._newest
+        params, grads = self.model.params.flat, self.team.gradient.flat
+        update = self.optimizer.change(params, grads, self.moments, self.n, rate, clipping)
         return watch(self.n, self.model, self.team, k2, self.truncation.bound, update)
 
     def restart(self) -> None:
@@ -223,14 +224,13 @@ class Trainer:
             self.under_way = self._newest = None
             raise self._failure()
         self.n += 1
-        rate = 0.0
+        rate, clipping = 0.0, _UNCLIPPED if self.clip is None else self.clip.clipping(norm)
         if batch.count:
-            clipping = _UNCLIPPED if self.clip is None else self.clip.clipping(norm)
             rate = plan.rate * self.optimizer.rate(self.n - 1, self.epoch)
             self.optimizer.update(
                 self.model.params.flat, grads.flat, self.moments, self.n, rate, clipping
             )
-        self._newest = plan.k2, rate
+        self._newest = plan.k2, rate, clipping
         self.seconds += time.perf_counter() - began
         loss = total / batch.count if batch.count else math.nan
         norms = flow(self.team, plan.k2, bound)
