@@ -12,7 +12,18 @@ from .flow import GradientFlow, gradient_flow
 from .gradient import Gradients, gradients, value_and_grad
 from .histories import histories
 from .history import History
-from .layers import GRU, LSTM, RNN, Embedding, Layer, Linear
+from .layers import (
+    GRU,
+    LSTM,
+    RNN,
+    Embedding,
+    Last,
+    Layer,
+    Linear,
+    Max,
+    Mean,
+    Residual,
+)  # fmt: skip
 from .losses import CrossEntropy, Loss, SquaredError
 from .model import Model
 from .optimizers import SGD, Adam, Optimizer
@@ -49,14 +60,18 @@ __all__ = [
     "Gradients",
     "History",
     "JacobianSpectrum",
+    "Last",
     "Layer",
     "Linear",
     "Loss",
+    "Max",
+    "Mean",
     "Model",
     "NonFiniteError",
     "Optimizer",
     "ParameterNorms",
     "RandomTBPTT",
+    "Residual",
     "Schedule",
     "ShapeError",
     "SquaredError",
