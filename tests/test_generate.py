@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from helpers import a_model, a_state, an_input, assert_all_close, assert_close, plain
 
-from bptt import GRU, LSTM, RNN, DataError, Embedding, Linear, Model, ShapeError
+from bptt import GRU, LSTM, RNN, DataError, Embedding, Linear, Mean, Model, Residual, ShapeError
 
-IDS = [Embedding(6, 3), LSTM(3, 5), GRU(5, 4), Linear(4, 6)]
+IDS = [Embedding(6, 3), LSTM(3, 5), Residual(GRU(5, 5)), Mean(5), Linear(5, 6)]
 FLOATS = [RNN(3, 5), LSTM(5, 4), Linear(4, 3)]
 
 

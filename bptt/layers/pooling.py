@@ -117,10 +117,11 @@ class _Running(Pooling):
     """A pooling that carries what it has seen.
 
     State: ``h`` (B, n), the output; ``count`` (B, n), how many steps of the sequence it has seen.
-    At a count of zero ``h`` is not read. The count is a whole number: no error flows through it.
+    At a count of zero ``h`` is not read.
     """
 
     carried: ClassVar[tuple[str, ...]] = ("h", "count")
+    counters: ClassVar[tuple[str, ...]] = ("count",)
     kind: ClassVar[int]
     """By which the kernels know it."""
 

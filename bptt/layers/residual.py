@@ -51,6 +51,10 @@ class Residual(Layer):
         return self.layer.carried
 
     @property
+    def counters(self) -> tuple[str, ...]:
+        return self.layer.counters
+
+    @property
     def gate_names(self) -> tuple[str, ...]:
         return self.layer.gate_names
 
