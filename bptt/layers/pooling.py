@@ -169,6 +169,8 @@ class _Running(Pooling):
 class Mean(_Running):
     """y_t = the mean of x_1 to x_t, of the sequence so far.
 
+    In float32 the count ends at 2²⁴; from there on older steps fade slowly.
+
     Parameters
     ----------
     n : features.
@@ -237,7 +239,7 @@ def _moved(h, x, w):
 
 @kernel
 def _weight_at(arrays, kind, t, b, j):
-    count = 0.0 if arrays.fresh[t, b] else arrays.count[t, b, j] * 1.0
+    count = 0.0 if arrays.fresh[t, b] else arrays.count[t, b, j]
     return _weight(kind, arrays.x[t, b, j], arrays.h[t, b, j], count)
 
 
@@ -259,7 +261,7 @@ def _step(x, kind, before, after, start):
     """x (B, n) in; before, after flat, in and out: h, count (B, n) from ``start`` on."""
     flat = x.reshape(x.size)
     for i in range(x.size):
-        h, count = before[start + i], before[start + x.size + i] * 1.0
+        h, count = before[start + i], before[start + x.size + i]
         w = _weight(kind, flat[i], h, count)
         after[start + i] = _moved(h, flat[i], w)
         after[start + x.size + i] = count + 1.0
