@@ -12,7 +12,7 @@ from .flow import GradientFlow, gradient_flow
 from .gradient import Gradients, gradients, value_and_grad
 from .histories import histories
 from .history import History
-from .layers import GRU, LSTM, RNN, Embedding, Layer, Linear
+from .layers import GRU, LSTM, RNN, Embedding, Last, Layer, Linear, Max, Mean, Residual
 from .losses import AbsoluteError, BinaryCrossEntropy, CrossEntropy, Huber, Loss, SquaredError
 from .model import Model
 from .optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
@@ -57,9 +57,12 @@ __all__ = [
     "History",
     "Huber",
     "JacobianSpectrum",
+    "Last",
     "Layer",
     "Linear",
     "Loss",
+    "Max",
+    "Mean",
     "Model",
     "NonFiniteError",
     "Optimizer",
@@ -67,6 +70,7 @@ __all__ = [
     "ParameterNorms",
     "RMSProp",
     "RandomTBPTT",
+    "Residual",
     "Schedule",
     "ShapeError",
     "SquaredError",

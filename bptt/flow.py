@@ -168,7 +168,11 @@ def gradient_flow(
     lags = steps if lags is None else min(int(lags), steps)
     run = _Run(model, loss, batch, state)
     shape = (steps, lags, lanes) if per_lane else (steps, lags)
-    norms = {name: np.full(shape, np.nan) for name in state}
+    norms = {
+        f"{i}.{name}": np.full(shape, np.nan)
+        for i, layer in enumerate(model.layers)
+        for name in layer.flowing
+    }
     size = max(1, _ROWS // lanes)
     for first in range(steps - len(batch.targets), steps, size):
         for lag, rows, found in run.back(first, min(first + size, steps), lags):
@@ -234,7 +238,7 @@ class _Run:
         """Name -> (losses, B): δ, and the error that arrived at the other states."""
         found = {}
         for i, layer in enumerate(self.model.layers):
-            for name in layer.carried:
+            for name in layer.flowing:
                 if name == layer.carried[0]:
                     norms = window.norms(i)[0]
                 else:

@@ -14,6 +14,7 @@ from . import files
 from .block import Block
 from .config import build, describe
 from .errors import DataError, FileFormatError, ShapeError
+from .generate import generate
 from .kernels.checks import all_finite
 from .layers import LAYERS, Layer
 from .packed import ModelWeights, parts
@@ -144,12 +145,59 @@ class Model:
         y = np.empty((*x.shape[:2], self.n_out), self.dtype)
         before = state.flat
         for t, values in enumerate(x):
-            after, start = np.empty_like(before), 0
-            for layer, params, size in self._stack:
-                values = layer.step(params, values, before, after, start)
-                start += size * len(values)
-            y[t], before = values, after
+            y[t], before = self.advance(values, before)
         return y, state.like(before)
+
+    def advance(self, x: NDArray, before: NDArray) -> tuple[NDArray, NDArray]:
+        """One step without any checks, for loops: outputs (B, O), and the flat state after it.
+
+        x : (B,) ids, or (B, I) of the model's dtype.
+        before : ``state.flat``; it is left alone.
+        """
+        after, start = np.empty_like(before), 0
+        for layer, params, size in self._stack:
+            x = layer.step(params, x, before, after, start)
+            start += size * len(x)
+        return x, after
+
+    def generate(
+        self,
+        start: ArrayLike,
+        steps: int,
+        *,
+        state: Mapping[str, NDArray] | None = None,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        seed: int = 0,
+    ) -> tuple[NDArray, Block]:
+        """Go on by itself after ``start``: every output is the next input.
+
+        With ids the outputs are logits, from which an id is drawn. With floats they are read as
+        they are, which is a free-running forecast.
+
+        Parameters
+        ----------
+        start : what is read first: (T,) or (T, B) ids, or (T, I) or (T, B, I) floats.
+        steps : how many ids or outputs are wanted.
+        state : to start from; zeros if None.
+        temperature : below 1 makes the likely likelier; at 0 the likeliest is taken.
+        top_k : draw among the k likeliest alone, and those as likely as the last of them.
+        seed : of the draws.
+
+        Returns
+        -------
+        ids (steps, B), or y (steps, B, O); without the axis B if ``start`` has none.
+        state : before the last of them is read. ``generate(ids[-1:], n, state=state)`` goes on.
+
+        Raises
+        ------
+        DataError : if an id or a float in ``start`` cannot be read, or an output is not finite.
+        ShapeError : if ``start`` or ``state`` does not fit.
+        ValueError : if the model has not as many outputs as inputs, or an option is out of range.
+        """
+        return generate(
+            self, start, steps, state=state, temperature=temperature, top_k=top_k, seed=seed
+        )
 
     def _run_window(
         self, x: NDArray, state: Mapping[str, NDArray], resets: NDArray | None = None

@@ -83,7 +83,7 @@ def _outputs(model: Model) -> NDArray[np.bool_]:
         [
             np.full(layer.sizes[1], name == layer.carried[0])
             for layer in model.layers
-            for name in layer.carried
+            for name in layer.flowing
         ]
     )
 
@@ -92,22 +92,24 @@ def _jacobians(model: Model, x: NDArray, state: Mapping[str, NDArray]) -> Iterat
     """(N, N) float64 for each step: the whole state after it by the one before it.
 
     The rows are errors that go back one step: every component of the state has a lane of its own.
+    Counters are left out.
     """
-    count = model.zero_state(1).flat.size
+    names = [f"{i}.{name}" for i, layer in enumerate(model.layers) for name in layer.flowing]
+    count = sum(state[name].size for name in names)
     weights = ModelWeights(model.layers, model.params)
     for work in weights.packing(back=True):
         work()
     window = Window(model.layers, count, 1, model.dtype, backward=True)
     grads = parts(model.params.like(), model.layers)
     window.begin(_in_lanes(model, state, count))
-    unit, errors = _unit_errors(model, count), model.zero_state(count)
+    unit, errors = _unit_errors(model, names, count), model.zero_state(count)
     for values in x:
         window.make_room(1, keep=0)
         window.forward(weights, np.repeat(values[np.newaxis], count, axis=1))
         window.dy[...] = 0
         window.go_back(weights, grads, Span(0, 1, 1), errors=unit)
         window.read_state_errors(weights, errors, row=0)
-        yield np.concatenate(list(errors.values()), axis=1, dtype=np.float64)
+        yield np.concatenate([errors[name] for name in names], axis=1, dtype=np.float64)
 
 
 def _in_lanes(model: Model, state: Mapping[str, NDArray], count: int) -> Mapping[str, NDArray]:
@@ -118,10 +120,10 @@ def _in_lanes(model: Model, state: Mapping[str, NDArray], count: int) -> Mapping
     return lanes
 
 
-def _unit_errors(model: Model, count: int) -> Mapping[str, NDArray]:
-    """In lane i, the unit vector of the i-th component of the whole state."""
+def _unit_errors(model: Model, names: list[str], count: int) -> Mapping[str, NDArray]:
+    """In lane i, the unit vector of the i-th component of the states called ``names``."""
     errors, first = model.zero_state(count), 0
-    for rows in errors.values():
+    for rows in (errors[name] for name in names):
         units = np.arange(rows.shape[1])
         rows[first + units, units] = 1
         first += len(units)

@@ -41,6 +41,15 @@ def step(layer, params, x, state):
         return params["W"][..., x, :], {}
     if kind == "Linear":
         return x @ params["W"] + params["b"][..., None, :], {}
+    if kind == "Residual":
+        y, new = step(layer.layer, params, x, state)
+        return x + y, new
+    if kind == "Last":
+        return x, {}
+    if kind in ("Mean", "Max"):
+        w = share(kind, x, state)
+        h = (1 - w) * state["h"] + w * x
+        return h, {"h": h, "count": state["count"] + 1}
     if kind == "GRU":
         h = gru(layer, params, x, state["h"]).h
         return h, {"h": h}
@@ -52,6 +61,14 @@ def step(layer, params, x, state):
     c = sigmoid(f) * state["c"] + sigmoid(i) * np.tanh(g)
     h = sigmoid(o) * np.tanh(c)
     return h, {"h": h, "c": c}
+
+
+def share(kind, x, state):
+    """How much x counts in the mean or the maximum of all so far; no derivative by the count."""
+    count = state["count"].real
+    if kind == "Mean":
+        return 1 / (count + 1)
+    return np.where((count <= 0) | (x.real > state["h"].real), 1.0, 0.0)
 
 
 class Gru(NamedTuple):
@@ -103,7 +120,8 @@ def forward(layers, params, x, state, nudges=None, carried=None, resets=None):
         for i, layer in enumerate(layers):
             y, new = step(layer, own(params, i), y, own(state, i))
             if nudges is not None and i in nudges:
-                y = new["h"] = y + nudges[i][..., t, :, :]
+                nudge = nudges[i][..., t, :, :]
+                y, new["h"] = y + nudge, new["h"] + nudge
             state.update({f"{i}.{name}": value for name, value in new.items()})
         for name, nudge in (carried or {}).items():
             state[name] = state[name] + nudge[..., t, :, :]
@@ -284,6 +302,27 @@ def _gru_back(layer, params, x, states, dy, clip_delta, back):
     return dx, grads, {"h": dh}, delta
 
 
+def _running_back(layer, params, x, states, dy, clip_delta, back):
+    delta, dx = np.zeros_like(dy), np.zeros_like(x)
+    dh = 0
+    for t in reversed(range(len(x))):
+        delta[t] = bounded(dy[t] + back[t] * dh, clip_delta)
+        w = share(type(layer).__name__, x[t], states[t])
+        dx[t], dh = w * delta[t], (1 - w) * delta[t]
+    return dx, {}, {"h": dh, "count": np.zeros_like(dh)}, delta
+
+
+def _last_back(layer, params, x, states, dy, clip_delta, back):
+    return dy, {}, {}, None
+
+
+def _residual_back(layer, params, x, states, dy, clip_delta, back):
+    inner = layer.layer
+    go_back = _BACK[type(inner).__name__]
+    dx, *rest = go_back(inner, params, x, states, dy, clip_delta, back)
+    return dx + dy, *rest
+
+
 def _weight_grads(x, states, dz):
     h = np.array([state["h"] for state in states[:-1]])
     return {
@@ -299,6 +338,10 @@ _BACK = {
     "RNN": _rnn_back,
     "LSTM": _lstm_back,
     "GRU": _gru_back,
+    "Mean": _running_back,
+    "Max": _running_back,
+    "Last": _last_back,
+    "Residual": _residual_back,
 }
 
 

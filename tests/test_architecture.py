@@ -23,6 +23,7 @@ ROOMS = [
     "window",
     "recompute",
     "memory",
+    "generate",
     "model",
     "tapes",
     "pool",

@@ -20,7 +20,11 @@ from bptt import (
     Exponential,
     FileFormatError,
     Huber,
+    Last,
     Linear,
+    Max,
+    Mean,
+    Residual,
     SquaredError,
 )
 from bptt.checkpoint import _KNOWN
@@ -34,6 +38,11 @@ THINGS = [
     LSTM(3, 4, forget_bias=0.5),
     GRU(3, 4),
     GRU(3, 4, reset_after=False),
+    Mean(3),
+    Max(3),
+    Last(3),
+    Residual(LSTM(3, 3, forget_bias=0.5)),
+    Residual(Residual(Linear(3, 3))),
     CrossEntropy(),
     CrossEntropy(label_smoothing=0.1),
     BinaryCrossEntropy("sum"),
@@ -64,11 +73,13 @@ def test_plain_values_are_left_as_they_are():
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({"type": "CNN", "n": 3}, "'CNN' is none of Embedding, Linear, RNN, LSTM, GRU"),
+        ({"type": "CNN", "n": 3}, "'CNN' is none of Embedding, Linear, RNN, LSTM, GRU, Mean, Max"),
         ({"n": 3}, "None is none of"),
         ({"type": "LSTM", "n_in": 3}, "LSTM cannot be made from"),
         ({"type": "LSTM", "n_in": 3, "n": 4, "peephole": True}, "LSTM cannot be made from"),
         ({"type": "RNN", "n_in": 3, "n": -4}, "n must be a positive integer, got -4"),
+        ({"type": "Residual", "layer": 3}, "Residual takes a layer, got 3"),
+        ({"type": "Residual", "layer": {"type": "CNN"}}, "'CNN' is none of"),
         ({"type": "RNN", "n_in": 3, "n": {"type": "os"}}, "'os' is none of"),
     ],
 )

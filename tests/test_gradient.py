@@ -28,7 +28,11 @@ from bptt import (
     CrossEntropy,
     DataError,
     Embedding,
+    Last,
     Linear,
+    Max,
+    Mean,
+    Residual,
     ShapeError,
     SquaredError,
 )
@@ -52,6 +56,14 @@ STACKS = [
     [Embedding(6, 5)],
     [Embedding(6, 4), Linear(4, 5)],
     [Linear(3, 5)],
+    [Mean(3)],
+    [Max(3)],
+    [Last(3)],
+    [LSTM(3, 5), Mean(5), Linear(5, 4)],
+    [Embedding(6, 5), Max(5), GRU(5, 7), Max(7)],
+    [RNN(3, 5), Mean(5), RNN(5, 4), Last(4)],
+    [Residual(LSTM(3, 3)), Residual(Linear(3, 3))],
+    [Embedding(6, 5), Residual(GRU(5, 5)), Residual(RNN(5, 5)), Residual(Mean(5)), Linear(5, 4)],
 ]
 
 
@@ -115,7 +127,7 @@ def test_gradients_at_random_sizes(data):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("layers", STACKS[:2] + STACKS[10:20], ids=words)
+@pytest.mark.parametrize("layers", STACKS[:2] + STACKS[10:20] + STACKS[-5:], ids=words)
 def test_clip_delta_bounds_every_delta(layers, workers):
     model = a_model(layers)
     loss, x, state = SquaredError(), an_input(model, 7, 3), a_state(model, 3)
@@ -154,7 +166,9 @@ def test_agrees_with_finite_differences_of_the_model_itself():
             assert math.isclose(slope, direction @ slopes, rel_tol=1e-7)
 
 
-@pytest.mark.parametrize("layers", [STACKS[1], STACKS[11], STACKS[13], *STACKS[15:18]], ids=words)
+@pytest.mark.parametrize(
+    "layers", [STACKS[1], STACKS[11], STACKS[13], *STACKS[15:18], STACKS[-3], STACKS[-2]], ids=words
+)
 def test_float32_is_as_good_as_its_rounding(layers):
     model, loss = a_model(layers, "float32"), SquaredError()
     x, state = an_input(model, 6, 5), a_state(model, 5)

@@ -5,7 +5,19 @@ import numpy as np
 import pytest
 from helpers import a_model, a_state, an_input, assert_all_close, assert_close, plain, words
 
-from bptt import LSTM, RNN, DataError, Embedding, Linear, ShapeError, histories
+from bptt import (
+    LSTM,
+    RNN,
+    DataError,
+    Embedding,
+    Last,
+    Linear,
+    Max,
+    Mean,
+    Residual,
+    ShapeError,
+    histories,
+)  # fmt: skip
 
 STACKS = [
     *([RNN(3, 5, name), Linear(5, 4)] for name in sorted(naive.ACTIVATIONS)),
@@ -15,6 +27,8 @@ STACKS = [
     [Embedding(300, 3), RNN(3, 5), Linear(5, 4)],
     [Linear(3, 2), RNN(2, 5), Linear(5, 3), LSTM(3, 4), Linear(4, 4)],
     [Embedding(6, 3)],
+    [RNN(3, 5), Mean(5), Max(5), Last(5)],
+    [Residual(RNN(3, 3)), Residual(Linear(3, 3))],
 ]
 
 

@@ -7,7 +7,7 @@ import pytest
 from helpers import a_model, a_trainer, an_input, words
 
 import bptt
-from bptt import LSTM, RNN, TBPTT, CrossEntropy, Embedding, FullBPTT, Linear, Stream
+from bptt import LSTM, RNN, TBPTT, CrossEntropy, Embedding, FullBPTT, Linear, Mean, Residual, Stream
 from bptt.kernels.compile import JIT
 from bptt.memory import Segments
 from bptt.recompute import RecomputedWindow
@@ -67,6 +67,7 @@ STACKS = [
     [LSTM(3, 9), Linear(9, 4)],
     [Embedding(5, 3), LSTM(3, 5), RNN(5, 7), Linear(7, 4)],
     [Linear(3, 2), RNN(2, 20)],
+    [Residual(LSTM(9, 9)), Mean(9)],
 ]
 
 

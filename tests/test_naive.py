@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from helpers import a_model, a_state, an_input, assert_all_close, assert_close, plain, words
 
-from bptt import GRU, LSTM, RNN, Embedding, Linear
+from bptt import GRU, LSTM, RNN, Embedding, Last, Linear, Max, Mean, Residual
 
 RNG = np.random.default_rng(3)
 STACKS = [
@@ -16,6 +16,9 @@ STACKS = [
     [Linear(3, 2), LSTM(2, 5), RNN(5, 4)],
     [Embedding(6, 2), RNN(2, 3), LSTM(3, 4)],
     [Embedding(6, 4)],
+    [RNN(3, 5), Mean(5), Max(5), Last(5), Linear(5, 4)],
+    [Max(3), Residual(LSTM(3, 3)), Linear(3, 4)],
+    [Residual(Linear(3, 3)), Residual(Mean(3)), GRU(3, 4)],
 ]
 
 

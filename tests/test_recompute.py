@@ -23,7 +23,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import bptt
-from bptt import LSTM, RNN, SGD, TBPTT, CrossEntropy, Embedding, Linear, SquaredError
+from bptt import (
+    LSTM,
+    RNN,
+    SGD,
+    TBPTT,
+    CrossEntropy,
+    Embedding,
+    Linear,
+    Max,
+    Mean,
+    Residual,
+    SquaredError,
+)  # fmt: skip
 from bptt.kernels.compile import JIT
 from bptt.workers import Workers
 
@@ -35,6 +47,7 @@ STACKS = [
     [Embedding(50, 3), LSTM(3, 5), RNN(5, 4)],
     [Linear(3, 2), LSTM(2, 5), Linear(5, 3), RNN(3, 5, "sigmoid"), Linear(5, 3), Linear(3, 4)],
     [Embedding(6, 3), Linear(3, 2), RNN(2, 3), LSTM(3, 4)],
+    [Residual(LSTM(3, 3)), Mean(3), Residual(Linear(3, 3)), Max(3)],
 ]
 
 

@@ -29,8 +29,12 @@ from bptt import (
     AdaptiveTBPTT,
     CrossEntropy,
     Embedding,
-    FullBPTT,  # fmt: skip
+    FullBPTT,
+    Last,
     Linear,
+    Max,
+    Mean,
+    Residual,
     ShapeError,
     SquaredError,
     Stream,
@@ -43,6 +47,9 @@ STACKS = [
     [GRU(3, 4), Linear(4, 2)],
     [GRU(3, 4, reset_after=False)],
     [Embedding(6, 3), LSTM(3, 4), RNN(4, 3, "relu"), Linear(3, 2)],
+    [RNN(3, 4), Mean(4), Linear(4, 2)],
+    [Max(3), LSTM(3, 4), Max(4), Last(4)],
+    [Residual(LSTM(3, 3)), Residual(GRU(3, 3)), Residual(Mean(3))],
 ]
 
 
@@ -124,7 +131,7 @@ def a_stream(model, pairs=67, lanes=3, seed=5):
 
 @pytest.mark.parametrize("memory", [None, "sqrt"])
 @pytest.mark.parametrize("k1_k2", [(4, 4), (2, 6), (1, 5)], ids=str)
-@pytest.mark.parametrize("layers", [STACKS[0], STACKS[2], STACKS[4]], ids=words)
+@pytest.mark.parametrize("layers", [STACKS[0], STACKS[2], *STACKS[4:]], ids=words)
 def test_every_update_is_the_brute_force_one(layers, k1_k2, memory):
     model = a_model(layers)
     stream, x, targets, resets, there = a_stream(model)
@@ -153,7 +160,17 @@ def test_every_update_is_the_brute_force_one(layers, k1_k2, memory):
     ids=str,
 )
 def test_a_trainer_goes_on_bit_for_bit(tmp_path, truncation):
-    model = a_model([Embedding(6, 3), GRU(3, 4), LSTM(4, 3), Linear(3, 2)])
+    model = a_model(
+        [
+            Embedding(6, 3),
+            GRU(3, 4),
+            LSTM(4, 3),
+            Residual(RNN(3, 3)),
+            Mean(3),
+            Residual(Max(3)),
+            Linear(3, 2),
+        ]
+    )
     stream, *_ = a_stream(model)
     trainer = Trainer(model, loss=SquaredError(), optimizer=SGD(0.1), truncation=truncation,
                       workers=2)  # fmt: skip

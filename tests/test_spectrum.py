@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 from helpers import a_model, a_state, an_input, assert_close, plain, words
 
-from bptt import LSTM, RNN, DataError, Embedding, Linear, ShapeError, jacobian_spectrum
+from bptt import (
+    LSTM,
+    RNN,
+    DataError,
+    Embedding,
+    Linear,
+    Max,
+    Mean,
+    Residual,
+    ShapeError,
+    jacobian_spectrum,
+)  # fmt: skip
 
 STACKS = [
     *([RNN(3, 5, name), Linear(5, 4)] for name in sorted(naive.ACTIVATIONS)),
@@ -15,25 +26,32 @@ STACKS = [
     [Embedding(6, 3), LSTM(3, 4), Linear(4, 4)],
     [Linear(3, 2), RNN(2, 5), Linear(5, 3), LSTM(3, 4), Linear(4, 2)],
     [LSTM(3, 2), LSTM(2, 3)],
+    [LSTM(3, 2), Mean(2), RNN(2, 3)],
+    [Residual(LSTM(3, 3)), Mean(3), Residual(Max(3))],
 ]
 
 
 def jacobian(layers, params, x, state):
-    """(N, N), the final state by the one that came in; and the final state."""
-    sizes = [rows.size for rows in state.values()]
-    flat = np.concatenate([rows.ravel() for rows in state.values()])
+    """(N, N), the final state by the one that came in, without counts; and the final state."""
+    names = [name for name in state if not name.endswith("count")]
+    flat = np.concatenate([state[name].ravel() for name in names])
     tried = flat + 1e-30j * np.eye(flat.size)
-    pieces = np.split(tried, np.cumsum(sizes)[:-1], axis=1)
-    given = dict(zip(state, (piece[:, np.newaxis] for piece in pieces), strict=True))
-    _, final = naive.forward(layers, params, x, given)
-    columns = np.concatenate([final[name][:, 0] for name in state], axis=1)
-    return columns.imag.T / 1e-30, {name: rows[0].real for name, rows in final.items()}
+    pieces = np.split(tried, np.cumsum([state[name].size for name in names])[:-1], axis=1)
+    given = dict(zip(names, (piece[:, np.newaxis] for piece in pieces), strict=True))
+    _, final = naive.forward(layers, params, x, state | given)
+    columns = np.concatenate([final[name][:, 0] for name in names], axis=1)
+    ended = {name: rows.real.reshape(-1, *state[name].shape)[0] for name, rows in final.items()}
+    return columns.imag.T / 1e-30, ended
 
 
 def is_output(model):
     """(N,), which components of the state are an h."""
     return np.concatenate(
-        [np.full(rows.size, name.endswith("h")) for name, rows in model.zero_state(1).items()]
+        [
+            np.full(rows.size, name.endswith("h"))
+            for name, rows in model.zero_state(1).items()
+            if not name.endswith("count")
+        ]
     )
 
 
@@ -44,7 +62,8 @@ def exponents(layers, params, x, state):
         one_step, state = jacobian(layers, params, x[t : t + 1], state)
         basis = np.eye(len(one_step)) if basis is None else basis
         basis, stretch = np.linalg.qr(one_step @ basis)
-        growth = growth + np.log(np.abs(np.diag(stretch)))
+        with np.errstate(divide="ignore"):
+            growth = growth + np.log(np.abs(np.diag(stretch)))
     return np.sort(growth / len(x))[::-1]
 
 

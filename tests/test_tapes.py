@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from helpers import a_model, a_state, an_input, assert_close, plain, words
 
-from bptt import GRU, LSTM, RNN, CrossEntropy, Embedding, Linear
+from bptt import GRU, LSTM, RNN, CrossEntropy, Embedding, Linear, Max, Mean, Residual
 from bptt.tapes import read_tapes, write_tapes
 from bptt.task import Reach
 from bptt.workers import Batch, Workers
@@ -13,6 +13,7 @@ from bptt.workers import Batch, Workers
 LAYERS = [Embedding(6, 3), LSTM(3, 5), Linear(5, 2), RNN(2, 7)]
 MANY_IDS = [Embedding(60, 3), *LAYERS[1:]]
 GRUS = [Embedding(6, 3), GRU(3, 5), GRU(5, 7, reset_after=False)]
+POOLS = [Embedding(6, 3), Residual(LSTM(3, 3)), Mean(3), Residual(Max(3)), Residual(Linear(3, 3))]
 LANES, KEEP = 5, 3
 
 
@@ -81,7 +82,7 @@ def test_of_grus_the_tape_has_what_r_multiplies(workers):
             assert_close(tapes[f"{i}.rh"][-1], r * inner, 1e-12)
 
 
-@pytest.mark.parametrize("layers", [LAYERS, GRUS], ids=words)
+@pytest.mark.parametrize("layers", [LAYERS, GRUS, POOLS], ids=words)
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_what_is_written_is_read_again_by_any_number_of_workers(workers, layers):
     model = a_model(layers)

@@ -5,9 +5,17 @@ from .embedding import Embedding
 from .gru import GRU
 from .linear import Linear
 from .lstm import LSTM
+from .pooling import Last, Max, Mean
+from .residual import Residual
 from .rnn import RNN
 
-__all__ = ["GRU", "LAYERS", "LSTM", "RNN", "Embedding", "Layer", "Linear"]
+__all__ = [
+    "GRU", "LAYERS", "LSTM", "RNN", "Embedding", "Last", "Layer", "Linear", "Max", "Mean",
+    "Residual",
+]  # fmt: skip
 
-LAYERS = {layer.__name__: layer for layer in (Embedding, Linear, RNN, LSTM, GRU)}
+LAYERS = {
+    layer.__name__: layer
+    for layer in (Embedding, Linear, RNN, LSTM, GRU, Mean, Max, Last, Residual)
+}
 """Name -> class, by which files name them."""

@@ -128,11 +128,20 @@ class Layer(ABC):
     reads_lookups: ClassVar[bool] = False
     """Whether the input may be a `Lookup`."""
     carried: ClassVar[tuple[str, ...]] = ()
-    """Names of the states that go from step to step, each (B, n_out); the first is the output."""
+    """Names of the states that go from step to step, each (B, n_out). The first is the output, or
+    what the output differs from by the input; δ is its error."""
+    counters: ClassVar[tuple[str, ...]] = ()
+    """Those of `carried` that count steps. No error flows through them, so the tape's ``errors``
+    lacks them, and the gradient of an incoming one is zero."""
     gate_names: ClassVar[tuple[str, ...]] = ()
     """Names of the gates that the tape keeps side by side as "z", each (B, n_out)."""
     gate_slopes: ClassVar[tuple[float, ...]] = ()
     """The largest slope of each gate's activation, which is that at zero."""
+
+    @property
+    def flowing(self) -> tuple[str, ...]:
+        """Those of `carried` through which error flows."""
+        return tuple(name for name in self.carried if name not in self.counters)
 
     @property
     @abstractmethod

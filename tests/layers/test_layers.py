@@ -1,11 +1,25 @@
 """One suite for all layers: names, shapes, beginnings, and sizes that cannot be."""
 
+from dataclasses import replace
+
 import naive
 import numpy as np
 import pytest
 from helpers import a_model, a_state, an_input, assert_all_close, assert_close, plain, words
 
-from bptt import GRU, LSTM, RNN, Embedding, Layer, Linear, Model
+from bptt import (
+    GRU,
+    LSTM,
+    RNN,
+    Embedding,
+    Last,
+    Layer,
+    Linear,
+    Max,
+    Mean,
+    Model,
+    Residual,
+)  # fmt: skip
 from bptt.layers import LAYERS
 from bptt.layers.base import check_size
 
@@ -15,7 +29,13 @@ TABLE = {
     RNN(3, 5): {"Wx": (3, 5), "Wh": (5, 5), "b": (5,)},
     LSTM(3, 5): {"Wx": (3, 20), "Wh": (5, 20), "b": (20,)},
     GRU(3, 5): {"Wx": (3, 15), "Wh": (5, 15), "b": (15,), "bh": (5,)},
+    Mean(5): {},
+    Max(5): {},
+    Last(5): {},
+    Residual(RNN(5, 5)): {"Wx": (5, 5), "Wh": (5, 5), "b": (5,)},
 }
+SQUARE = (Mean, Max, Last, Residual)
+"""Layers with as many outputs as inputs."""
 FORWARD = [
     [Embedding(6, 5)],
     [Linear(3, 5)],
@@ -27,6 +47,11 @@ FORWARD = [
     [GRU(3, 17, reset_after=False)],
     [GRU(3, 1, reset_after=False)],
     [RNN(1, 17)],
+    *([pooling(n)] for pooling in (Mean, Max, Last) for n in (1, 3, 17)),
+    [LSTM(3, 5), Mean(5), Max(5), Linear(5, 3), Last(3)],
+    [Residual(LSTM(3, 3))],
+    [Residual(GRU(17, 17)), Residual(Linear(17, 17))],
+    [Embedding(6, 5), Residual(RNN(5, 5)), Residual(Residual(Max(5)))],
 ]
 
 
@@ -39,19 +64,28 @@ def test_the_table_is_complete():
 def test_names_and_shapes_of_parameters(layer):
     assert isinstance(layer, Layer)
     assert layer.shapes() == TABLE[layer]
-    assert layer.sizes == (6 if layer.reads_ids else 3, 5)
+    n_in = 5 if isinstance(layer, SQUARE) else 6 if layer.reads_ids else 3
+    assert layer.sizes == (n_in, 5)
     assert Model([layer]).params.shapes == {f"0.{n}": s for n, s in TABLE[layer].items()}
-    assert str(layer) == f"{type(layer).__name__}({layer.sizes[0]}, 5)"
+
+
+def test_a_layer_in_words():
+    assert [str(layer) for layer in TABLE] == [
+        "Embedding(6, 5)", "Linear(3, 5)", "RNN(3, 5)", "LSTM(3, 5)", "GRU(3, 5)",
+        "Mean(5)", "Max(5)", "Last(5)", "Residual(RNN(5, 5))",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("layer", TABLE, ids=str)
 def test_a_layer_is_frozen_and_equal_to_its_like(layer):
-    assert hash(layer) == hash(type(layer)(*layer.sizes))
+    like = replace(layer)
+    assert like == layer
+    assert hash(like) == hash(layer)
     with pytest.raises(AttributeError):
         layer.n_out = 7
 
 
-@pytest.mark.parametrize("layer", TABLE, ids=str)
+@pytest.mark.parametrize("layer", [layer for layer in TABLE if layer.shapes()], ids=str)
 def test_parameters_begin_from_the_seed(layer):
     first, same, other = (Model([layer], seed=seed).params for seed in (0, 0, 1))
     assert np.array_equal(first.flat, same.flat)
@@ -95,12 +129,33 @@ def test_forward_is_the_oracles(layers, dtype, rel):
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.0, True, None, "3"])
-@pytest.mark.parametrize("layer", LAYERS.values())
+@pytest.mark.parametrize("layer", [kind for kind in LAYERS.values() if kind not in SQUARE])
 def test_sizes_are_positive_integers(layer, size):
     with pytest.raises(ValueError, match="must be a positive integer, got"):
         layer(size, 5)
     with pytest.raises(ValueError, match="must be a positive integer, got"):
         layer(3, size)
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.0, True, None, "3"])
+@pytest.mark.parametrize("layer", [Mean, Max, Last])
+def test_features_to_pool_are_a_positive_integer(layer, size):
+    with pytest.raises(ValueError, match="n must be a positive integer, got"):
+        layer(size)
+
+
+@pytest.mark.parametrize(
+    ("layer", "error", "said"),
+    [
+        (Linear(3, 5), ValueError, r"but Linear\(3, 5\) has 5 and 3"),
+        (Embedding(5, 5), ValueError, r"adds to the input, but Embedding\(5, 5\) reads ids"),
+        (Linear, TypeError, "Residual takes a layer, got <class"),
+        ("Linear", TypeError, "Residual takes a layer, got 'Linear'"),
+    ],
+)
+def test_what_a_residual_refuses(layer, error, said):
+    with pytest.raises(error, match=said):
+        Residual(layer)
 
 
 def test_a_wrong_size_is_named():

@@ -12,12 +12,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bptt
-from bptt import ARTBP, LSTM, RNN, CrossEntropy, Embedding, Linear, SquaredError, Truncation
+from bptt import (
+    ARTBP,
+    LSTM,
+    RNN,
+    CrossEntropy,
+    Embedding,
+    Linear,
+    Max,
+    Mean,
+    Residual,
+    SquaredError,
+    Truncation,
+)  # fmt: skip
 
 STACKS = [
     [LSTM(2, 3), RNN(3, 2), Linear(2, 2)],
     [RNN(2, 3)],
     [Embedding(5, 2), LSTM(2, 3), LSTM(3, 2), Linear(2, 4)],
+    [Residual(RNN(2, 2)), Mean(2), Residual(Max(2)), Linear(2, 3)],
 ]
 LARGE = 10**9
 """Steps left, where a length shall not be cut off by the end."""

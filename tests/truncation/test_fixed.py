@@ -19,7 +19,21 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import bptt
-from bptt import GRU, LSTM, RNN, TBPTT, CrossEntropy, Embedding, FullBPTT, Linear, SquaredError
+from bptt import (
+    GRU,
+    LSTM,
+    RNN,
+    TBPTT,
+    CrossEntropy,
+    Embedding,
+    FullBPTT,
+    Last,
+    Linear,
+    Max,
+    Mean,
+    Residual,
+    SquaredError,
+)  # fmt: skip
 
 STACKS = [
     [RNN(3, 5), Linear(5, 4)],
@@ -32,6 +46,9 @@ STACKS = [
     [GRU(3, 7), Linear(7, 4)],
     [GRU(3, 7, reset_after=False), Linear(7, 4)],
     [Embedding(6, 3), GRU(3, 5), GRU(5, 7, reset_after=False), Linear(7, 4)],
+    [RNN(3, 5), Mean(5), Linear(5, 4)],
+    [Max(3), LSTM(3, 4), Max(4), Last(4)],
+    [Embedding(6, 5), Residual(LSTM(5, 5)), Residual(Mean(5)), Residual(GRU(5, 5)), Linear(5, 4)],
 ]
 
 
