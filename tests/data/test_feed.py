@@ -5,8 +5,8 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from helpers import a_model
-from hypothesis import given
+from helpers import a_model, few
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bptt
@@ -26,6 +26,7 @@ from bptt import (
     Stream,
     Trainer,
 )
+from bptt.kernels.compile import JIT
 
 RNG = np.random.default_rng(0)
 
@@ -39,6 +40,7 @@ def trained(source):
     return [(step.loss, step.grads.flat.tobytes()) for step in trainer.steps(source)]
 
 
+@settings(max_examples=few(30))
 @given(cuts=st.lists(st.integers(1, 59), max_size=8), lanes=st.integers(1, 3),
        own=st.booleans(), ids=st.booleans())  # fmt: skip
 def test_it_is_the_stream_of_its_pieces(cuts, lanes, own, ids):
@@ -80,10 +82,10 @@ def test_an_endless_one_takes_no_memory():
     trainer = Trainer(model, loss=CrossEntropy(), optimizer=SGD(0.1), truncation=RandomTBPTT(20),
                       workers=1)  # fmt: skip
     steps = trainer.steps(Feed(pieces()))
-    for _ in range(20):
+    for _ in range(few(20)):
         next(steps)
     tracemalloc.start()
-    for _ in range(300):
+    for _ in range(few(300) if JIT else 10):
         next(steps)
     assert tracemalloc.get_traced_memory()[0] < 300_000
     tracemalloc.stop()
