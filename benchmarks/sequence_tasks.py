@@ -85,7 +85,7 @@ def _classified(
 
 
 def sunspots(folder: Path, settings: Forecaster = _SUNSPOTS) -> Result:
-    """The next month, one step ahead; the bar is a linear autregression's error."""
+    """The next month, one step ahead; the bar is a linear autoregression's error."""
     began, series = time.perf_counter(), sequence_data.sunspots(folder)
     trained = len(series) - int(_HELD_OUT * len(series))
     truth = series[trained:]
@@ -109,7 +109,7 @@ def chorales(folder: Path, settings: Chorales = _CHORALES) -> Result:
     began, pieces = time.perf_counter(), sequence_data.chorales(folder)
     found = [settings.losses(pieces, seed) for seed in settings.seeds]
     runs = [one["test"] for one in found]
-    beside = {"LSTM, published": 8.45, "GRU, published": 8.43}
+    beside = {"published LSTM": 8.45, "published GRU": 8.43}
     best = {f"{name} of seed {seed}": one[name] for seed, one in zip(settings.seeds, found,
             strict=True) for name in ("epoch", "valid", "parameters")}  # fmt: skip
     return Result(

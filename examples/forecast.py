@@ -61,14 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         run(options)
-    except (OSError, ValueError, bptt.NonFiniteError) as error:
+    except (OSError, ValueError, csv.Error, bptt.NonFiniteError) as error:
         parser.error(str(error))
 
 
 def run(options: argparse.Namespace) -> None:
     check(options)
     values = generated(options.seed) if options.csv is None else read(options.csv, options.column)
-    values = values[np.flatnonzero(~np.isnan(values))[0] :]
     trained = len(values) - int(HELD_OUT * len(values))
     season = options.season or likely_season(filled(values[:trained]))
     if not 1 < season < trained:
@@ -93,7 +92,7 @@ def generated(seed: int) -> NDArray:
         length, [24, 168], amplitudes=[1, 0.5], noise=NOISE, seed=seed
     )
     values = waves.astype(np.float64) + 3 * np.arange(length) / length
-    values[rng.random(length) < MISSING_SHARE] = np.nan
+    values[1:][rng.random(length - 1) < MISSING_SHARE] = np.nan
     return values
 
 
@@ -105,14 +104,14 @@ def read(path: Path, column: str) -> NDArray:
         if column not in names:
             raise ValueError(f"{path} has no column {column!r}, but {', '.join(names) or 'none'}")
         values = [number(row[column], f"{path}, line {rows.line_num}") for row in rows]
-    if len(values) < SHORTEST:
-        raise ValueError(f"{path} has {len(values)} values, but {SHORTEST} are needed")
     known = np.flatnonzero(~np.isnan(values))
-    if len(known) < len(values) / 2:
+    values = np.array(values[known[0] if len(known) else 0 :])
+    if len(values) < SHORTEST or len(known) < len(values) / 2:
         raise ValueError(
-            f"{path}: only {len(known)} of {len(values)} values of {column!r} are there"
+            f"{path} has {len(known)} values of {column!r} in {len(values)} rows, but {SHORTEST} "
+            "rows are needed, and values in half of them"
         )
-    return np.array(values)
+    return values
 
 
 def number(given: str | None, where: str) -> float:
@@ -214,7 +213,10 @@ def learn(series: Prepared, trained: int, options: argparse.Namespace) -> NDArra
 
 def rmse(said: NDArray, truth: NDArray) -> float:
     """Root of the mean squared error where there is a truth."""
-    return float(np.sqrt(np.nanmean((said - truth) ** 2)))
+    known = ~np.isnan(truth)
+    if not known.any():
+        raise ValueError("all values are missing at the end of the training part, or after it")
+    return float(np.sqrt(np.mean((said[known] - truth[known]) ** 2)))
 
 
 def report(series: Prepared, said: NDArray, trained: int) -> None:
