@@ -3,22 +3,22 @@
 The tour is in ``docs/``; `Model`, `Trainer` and `Stream` are where to begin.
 """
 
-from . import datasets, plot
+from . import datasets, initializers, plot
 from .block import Block
 from .clip import Clip, ClipNorm, Clipping, ClipValue
-from .data import Padded, Stream, Vocabulary
+from .data import Feed, Padded, Stream, Vocabulary
 from .errors import DataError, FileFormatError, NonFiniteError, ShapeError
 from .flow import GradientFlow, gradient_flow
 from .gradient import Gradients, gradients, value_and_grad
 from .histories import histories
 from .history import History
 from .layers import GRU, LSTM, RNN, Embedding, Layer, Linear
-from .losses import CrossEntropy, Loss, SquaredError
+from .losses import AbsoluteError, BinaryCrossEntropy, CrossEntropy, Huber, Loss, SquaredError
 from .model import Model
-from .optimizers import SGD, Adam, Optimizer
+from .optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
 from .predict import predict
 from .report import TruncationReport, truncation_report
-from .schedules import Exponential, Schedule
+from .schedules import Cosine, Exponential, Schedule, StepDecay, WarmUp
 from .spectrum import JacobianSpectrum, jacobian_spectrum
 from .trainer import Step, Trainer
 from .truncation import ARTBP, TBPTT, AdaptiveTBPTT, FullBPTT, RandomTBPTT, Truncation
@@ -33,22 +33,29 @@ __all__ = [
     "RNN",
     "SGD",
     "TBPTT",
+    "AbsoluteError",
+    "AdaGrad",
     "Adam",
+    "AdamW",
     "AdaptiveTBPTT",
+    "BinaryCrossEntropy",
     "Block",
     "Clip",
     "ClipNorm",
     "ClipValue",
     "Clipping",
+    "Cosine",
     "CrossEntropy",
     "DataError",
     "Embedding",
     "Exponential",
+    "Feed",
     "FileFormatError",
     "FullBPTT",
     "GradientFlow",
     "Gradients",
     "History",
+    "Huber",
     "JacobianSpectrum",
     "Layer",
     "Linear",
@@ -58,21 +65,25 @@ __all__ = [
     "Optimizer",
     "Padded",
     "ParameterNorms",
+    "RMSProp",
     "RandomTBPTT",
     "Schedule",
     "ShapeError",
     "SquaredError",
     "Step",
+    "StepDecay",
     "Stream",
     "Trainer",
     "Truncation",
     "TruncationReport",
     "Vocabulary",
+    "WarmUp",
     "Watch",
     "datasets",
     "gradient_flow",
     "gradients",
     "histories",
+    "initializers",
     "jacobian_spectrum",
     "plot",
     "predict",

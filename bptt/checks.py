@@ -6,7 +6,7 @@ from numbers import Real
 
 import numpy as np
 
-__all__ = ["check_bound", "check_count", "check_seed", "is_number"]
+__all__ = ["check_bound", "check_count", "check_fraction", "check_seed", "is_number"]
 
 
 def check_bound(name: str, value: float) -> None:
@@ -30,6 +30,17 @@ def check_count(name: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
     return int(value)
+
+
+def check_fraction(name: str, value: float) -> None:
+    """Refuse what is not a number from 0 to below 1.
+
+    Raises
+    ------
+    ValueError : naming it.
+    """
+    if not is_number(value) or not 0 <= value < 1:
+        raise ValueError(f"{name} must be in [0, 1), got {value!r}")
 
 
 def check_seed(seed: int) -> None:

@@ -35,7 +35,9 @@ _ROWS = 2048
 _FEW = 5
 """Steps; a gradient that reaches no further is said to vanish."""
 _GROWS = 1 + 1e-6
-"""Rate above which a gradient is said to explode."""
+"""Rate above which a gradient is said to explode, if it is also largest far back."""
+_TINY = 1e-30
+"""Of the largest norm: what is smaller has lost its digits in float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +69,10 @@ class GradientFlow:
         return found
 
     def rate(self, name: str) -> float:
-        """β, by which the curve falls or grows a step, fitted to the later half of the lags."""
+        """β, by which the curve falls or grows a step, fitted to the later half of the lags where
+        anything is left."""
         curve = self._seen(name)
+        curve = curve[curve > _TINY * curve.max(initial=0)]
         return decay_rate(curve, len(curve) // 2)
 
     def half_life(self, name: str) -> float:
@@ -255,7 +259,8 @@ def _verdict(flow: GradientFlow, name: str) -> str:
     if not lags:
         return f"There is no loss whose {subject} could be seen."
     last = "last step" if reach == 1 else f"last {reach} steps"
-    if rate > _GROWS:
+    curve = np.nan_to_num(flow.curve(name))
+    if rate > _GROWS and curve.argmax() >= lags // 2:
         return f"The {subject} explodes: it grows by {rate - 1:.2%} a step."
     if reach > 0.95 * lags and (lags > _FEW or flow.half_life(name) == math.inf):
         return f"The {subject} does not die out within the {lags} steps seen."

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from .checks import check_bound
+from .checks import check_bound, check_count, is_number
 
-__all__ = ["SCHEDULES", "Exponential", "Schedule"]
+__all__ = ["SCHEDULES", "Cosine", "Exponential", "Schedule", "StepDecay", "WarmUp"]
 
 
 class Schedule(ABC):
@@ -44,5 +45,99 @@ class Exponential(Schedule):
         return self.initial * self.factor ** max(0, epochs - self.after)
 
 
-SCHEDULES = {schedule.__name__: schedule for schedule in (Exponential,)}
+@dataclass(frozen=True)
+class StepDecay(Schedule):
+    """``initial`` · ``factor`` ** (finished epochs // ``every``), as PyTorch's StepLR.
+
+    ``StepDecay(1e-3, 0.1, every=30)`` takes a tenth of the rate after every thirty epochs.
+
+    Raises
+    ------
+    ValueError : if ``initial`` or ``factor`` is not positive, or ``every`` no positive integer.
+    """
+
+    initial: float
+    factor: float
+    every: int
+
+    def __post_init__(self) -> None:
+        check_bound("initial", self.initial)
+        check_bound("factor", self.factor)
+        check_count("every", self.every)
+
+    def rate(self, updates: int, epochs: int) -> float:
+        return self.initial * self.factor ** (epochs // self.every)
+
+
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    """From ``initial`` to ``final`` along half a cosine, over so many ``updates``; then ``final``.
+
+    final + (initial - final)·(1 + cos(π·finished / updates)) / 2  (Loshchilov & Hutter 2017,
+    without restarts; PyTorch's CosineAnnealingLR with T_max = updates and eta_min = final, which
+    would rise again).
+
+    Raises
+    ------
+    ValueError : if ``initial`` is not positive, ``final`` negative, or ``updates`` no positive
+        integer.
+    """
+
+    initial: float
+    final: float
+    updates: int
+
+    def __post_init__(self) -> None:
+        check_bound("initial", self.initial)
+        if not is_number(self.final) or not 0 <= self.final < math.inf:
+            raise ValueError(f"final must be a number from 0 on, got {self.final!r}")
+        check_count("updates", self.updates)
+
+    def rate(self, updates: int, epochs: int) -> float:
+        share = min(updates / self.updates, 1.0)
+        return self.final + (self.initial - self.final) * (1.0 + math.cos(math.pi * share)) / 2.0
+
+
+@dataclass(frozen=True)
+class WarmUp(Schedule):
+    """A rate that rises evenly to that of ``then`` over the first ``updates``.
+
+    Update i of them, from 1 on, has i / updates of the first rate of ``then``; ``then``, a number
+    or a `Schedule`, counts its updates from the end of the rise. Epochs count from the beginning.
+
+    ``WarmUp(500, Cosine(1e-3, 1e-5, 10_000))`` rises for 500 updates and falls for 10,000.
+
+    Raises
+    ------
+    ValueError : if ``updates`` is no positive integer, or ``then`` neither a positive, finite
+        number nor a schedule.
+    """
+
+    updates: int
+    then: float | Schedule
+
+    def __post_init__(self) -> None:
+        check_count("updates", self.updates)
+        check_rate("then", self.then)
+
+    def rate(self, updates: int, epochs: int) -> float:
+        after = max(0, updates - self.updates)
+        rate = self.then.rate(after, epochs) if isinstance(self.then, Schedule) else self.then
+        return rate * min(1.0, (updates + 1) / self.updates)
+
+
+def check_rate(name: str, given: float | Schedule) -> None:
+    """Refuse what is neither a positive, finite number nor a `Schedule`.
+
+    Raises
+    ------
+    ValueError : naming it.
+    """
+    if not isinstance(given, Schedule):
+        check_bound(name, given)
+        if math.isinf(given):
+            raise ValueError(f"{name} must be finite, got inf")
+
+
+SCHEDULES = {schedule.__name__: schedule for schedule in (Exponential, StepDecay, Cosine, WarmUp)}
 """Name -> class, by which files name them."""

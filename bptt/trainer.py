@@ -119,7 +119,7 @@ class Trainer:
         self.under_way: Pass | None = None
         self.team: Workers | None = None
         self._evaluator = Evaluator(model, loss, self.workers)
-        self._newest: tuple[int, float] | None = None
+        self._newest: tuple[int, float, Clipping] | None = None
         self._sums = np.zeros(8)
 
     def steps(self, stream: Source) -> Iterator[Step]:
@@ -147,6 +147,8 @@ class Trainer:
             self.memo = self.truncation.adapt(self.memo, self.n, partial(self._probe, source))
             plan = self.truncation.plan(self.n, source.left(here.position), self.memo)
             chunk = reader.take(plan.k1)
+            if len(chunk.x) < plan.k1:
+                plan = self.truncation.plan(self.n, len(chunk.x), self.memo)
             keep = self._keep(source, reader)
             step = self._update(chunk, plan, keep)
             here.position, here.keep = reader.position, keep
@@ -175,8 +177,9 @@ class Trainer:
             raise ValueError(
                 "there was no update since the trainer was made or loaded, or it failed"
             )
-        k2, rate = self._newest
-        update = self.optimizer.change(self.moments, self.n, rate)
+        k2, rate, clipping = self._newest
+        params, grads = self.model.params.flat, self.team.gradient.flat
+        update = self.optimizer.change(params, grads, self.moments, self.n, rate, clipping)
         return watch(self.n, self.model, self.team, k2, self.truncation.bound, update)
 
     def restart(self) -> None:
@@ -221,14 +224,13 @@ class Trainer:
             self.under_way = self._newest = None
             raise self._failure()
         self.n += 1
-        rate = 0.0
+        rate, clipping = 0.0, _UNCLIPPED if self.clip is None else self.clip.clipping(norm)
         if batch.count:
-            clipping = _UNCLIPPED if self.clip is None else self.clip.clipping(norm)
             rate = plan.rate * self.optimizer.rate(self.n - 1, self.epoch)
             self.optimizer.update(
                 self.model.params.flat, grads.flat, self.moments, self.n, rate, clipping
             )
-        self._newest = plan.k2, rate
+        self._newest = plan.k2, rate, clipping
         self.seconds += time.perf_counter() - began
         loss = total / batch.count if batch.count else math.nan
         norms = flow(self.team, plan.k2, bound)
@@ -265,7 +267,7 @@ class Trainer:
             if stream is not None:
                 check_fit(stream, self.model, self.loss)
         done = self.under_way.position if self._goes_on(train) else 0
-        total = epochs * train.steps
+        total = None if train.endless else epochs * train.steps
         with tqdm(total=total, initial=done, unit="step", disable=not progress) as bar:
             for _ in range(epochs):
                 self._fit_epoch(train, validation, bar)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .kernels.target import padded
+from .kernels.vectors import sum_of_squares
 from .model import Model
 from .workers import Workers
 
@@ -123,5 +124,4 @@ def _parameter(value: NDArray, gradient: NDArray, update: NDArray) -> ParameterN
 
 
 def _rms(values: NDArray) -> float:
-    flat = values.ravel().astype(np.float64)
-    return math.sqrt(flat @ flat / flat.size)
+    return math.sqrt(sum_of_squares(values.reshape(-1), np.zeros(8)) / values.size)

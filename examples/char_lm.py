@@ -5,8 +5,9 @@
     python examples/char_lm.py --load MODEL         let a saved model write
     python examples/char_lm.py --load MODEL --epochs 5 --text FILE       and train it further
 
-A training run leaves four files in --out DIR: the model of the epoch with the lowest validation
-loss, the characters it knows, and two pictures.
+A training run leaves five files in --out DIR: the model of the epoch with the lowest validation
+loss, the characters it knows, and three pictures: losses and gradient norms; how far back the
+gradient reaches in held-out text; and how that came about while the model learned.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ HELD_OUT = 0.05
 """Share of the text, at its end, that is kept for validation."""
 SHAPE = {"cell": "lstm", "embedding": 64, "hidden": 128, "layers": 2}
 """The model that is made unless options say otherwise."""
+LOOKS = 20
+"""Times at most that the gradient's flow is taken during training."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -106,11 +109,12 @@ def learn(
     print(f"model       {model}\n")
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "model.safetensors"
-    best = train_epochs(trainer, train, valid, epochs, lambda: save(model, vocabulary, path))
+    best, flows = train_epochs(trainer, train, valid, epochs, lambda: save(model, vocabulary, path))
     model = bptt.Model.load(path)
     print(f"\nbest validation loss: {in_words(best)}")
-    pictures = draw(trainer.history, reach(model, train, options.k2), options)
-    for file in (path, vocabulary_path(path), *pictures):
+    flow = reach(model, valid, options.k2, lanes=options.batch)
+    print(flow)
+    for file in (path, vocabulary_path(path), *draw(trainer.history, flow, flows, options.out)):
         print(f"wrote {file}")
     return model
 
@@ -121,9 +125,13 @@ def train_epochs(
     valid: bptt.Stream,
     epochs: int,
     keep: Callable[[], None],
-) -> float:
-    """Train, one line an epoch; ``keep`` is called whenever the model is the best so far."""
-    best = trainer.evaluate(valid)
+) -> tuple[float, dict[int, bptt.GradientFlow]]:
+    """Train, one line an epoch; ``keep`` is called whenever the model is the best so far.
+
+    Returns the lowest validation loss, and number of an update -> the gradient's flow then.
+    """
+    best, k2 = trainer.evaluate(valid), trainer.truncation.k2
+    flows = {trainer.n: reach(trainer.model, valid, k2)}
     keep()
     print(f"epoch  0  validation {in_words(best)}")
     for epoch in range(1, epochs + 1):
@@ -133,45 +141,44 @@ def train_epochs(
         if loss < best:
             best = loss
             keep()
+        if epoch % math.ceil(epochs / LOOKS) == 0:
+            flows[trainer.n] = reach(trainer.model, valid, k2)
         print(
             f"epoch {epoch:2}  train {history.train_loss[-1]:.3f}  validation {in_words(loss)}, "
             f"{train.pairs / (history.seconds[-1] - began):,.0f} characters/s, "
             f"learning rate {rate:.2g}",
             flush=True,
         )
-    return best
+    return best, flows
 
 
 def in_words(loss: float) -> str:
     return f"{loss:.3f} nats = {loss / math.log(2):.3f} bits per character"
 
 
-def reach(model: bptt.Model, stream: bptt.Stream, k2: int) -> dict[str, NDArray]:
-    """How the error of the loss at one step flows back, past the window.
-
-    Returns layer -> mean ‖δ‖ over windows of 2 k2 steps, newest last.
-    """
-    reader, state, flows = stream.reader(), None, []
-    for _ in range(max(1, min(20, stream.steps // (2 * k2)))):
-        steps = reader.take(2 * k2)
-        found = bptt.gradients(model, bptt.CrossEntropy(), steps.x, steps.targets[-1:], state)
-        state = found.final_state
-        flows.append(found.flow)
-    return {layer: np.mean([flow[layer] for flow in flows], axis=0) for layer in flows[0]}
+def reach(model: bptt.Model, stream: bptt.Stream, k2: int, lanes: int = 4) -> bptt.GradientFlow:
+    """How the errors of k2 losses flow back, twice as far as the window, in the first ``lanes``."""
+    steps = stream.reader().take(3 * k2)
+    x, targets = steps.x[:, :lanes], steps.targets[:, :lanes]
+    newest = targets[-max(1, len(x) // 3) :]
+    return bptt.gradient_flow(model, bptt.CrossEntropy(), x, newest, lags=2 * k2, window=k2)
 
 
 def draw(
-    history: bptt.History, flow: Mapping[str, NDArray], options: argparse.Namespace
+    history: bptt.History,
+    flow: bptt.GradientFlow,
+    flows: Mapping[int, bptt.GradientFlow],
+    out: Path,
 ) -> list[Path]:
-    """The two pictures; returns where they are."""
+    """The three pictures; returns where they are."""
     pictures = {
         "training.png": bptt.plot.training(history),
-        "gradient_flow.png": bptt.plot.gradient_flow(flow, window=options.k2),
+        "gradient_flow.png": bptt.plot.gradient_flow(flow),
+        "flow_over_training.png": bptt.plot.flow_over_training(flows),
     }
-    pictures["gradient_flow.png"].set_title("Gradient of the loss at one step", loc="left")
     for name, ax in pictures.items():
-        ax.figure.savefig(options.out / name, dpi=120)
-    return [options.out / name for name in pictures]
+        ax.figure.savefig(out / name, dpi=120)
+    return [out / name for name in pictures]
 
 
 def write(

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks import compare, layers, report, table
+from benchmarks import compare, layers, report, table, watching
 from benchmarks.cases import CELLS, CHAR_LM, LAYER_CASES, Case, flops, random_ids
 from benchmarks.timing import Budget, alternate, geometric_mean, torch_name
 
@@ -211,3 +211,18 @@ def test_wrong_arguments_are_refused(arguments, capsys):
     with pytest.raises(SystemExit):
         compare.main(arguments)
     assert "error" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flow", "says"),
+    [(1e-3, "0.10% of an update: within the 2%"), (3e-2, "3.00% of an update: above the 2%")],
+)
+def test_what_looking_costs_is_held_against_its_bar(flow, says):
+    us = {"update": 100.0, "watched": 150.0, "flow": 100 * flow}
+    row = {"case": "one lane", "us": us, "flow_share": flow, "watch_share": 0.5}
+    machine = {"cpu": "A CPU", "cores": 2}
+    found = {"machine": machine, "date": "2024-02-03", "bar": watching.BAR, "rows": [row]}
+    text = watching.markdown(found)
+    assert says in text
+    assert "| one lane | 100 |" in text
+    assert "50.0% |" in text

@@ -32,7 +32,13 @@ TINY = [
     "--epochs",
     "2",
 ]
-LEFT = ["gradient_flow.png", "model.safetensors", "model.vocabulary.json", "training.png"]
+LEFT = [
+    "flow_over_training.png",
+    "gradient_flow.png",
+    "model.safetensors",
+    "model.vocabulary.json",
+    "training.png",
+]
 
 
 def imported():
@@ -89,7 +95,7 @@ def refused(capsys, *arguments):
     return lines[0]
 
 
-def test_a_run_leaves_a_model_its_characters_and_two_pictures(trained):
+def test_a_run_leaves_a_model_its_characters_and_three_pictures(trained):
     assert sorted(path.name for path in trained.iterdir()) == LEFT
     for picture in trained.glob("*.png"):
         assert picture.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
@@ -146,6 +152,17 @@ def test_the_text_of_every_machine_is_long_enough():
     text = char_lm.read_text(None)
     assert len(text) > 300_000
     char_lm.split(bptt.Vocabulary.of(text).encode(text), batch=50)
+
+
+@pytest.mark.parametrize(("characters", "steps"), [(37, 9), (36, 9), (361, 30)])
+def test_the_flow_is_that_of_the_newest_losses(characters, steps):
+    model = bptt.Model([bptt.Embedding(3, 2), bptt.LSTM(2, 4), bptt.Linear(4, 3)])
+    stream = bptt.Stream(np.arange(characters) % 3, batch=4)
+    flow = char_lm.reach(model, stream, k2=10)
+    losses = ~np.isnan(flow.norms["1.h"][:, 0])
+    assert np.flatnonzero(losses).tolist() == list(range(steps))[-(steps // 3) :]
+    assert flow.norms["1.h"].shape == (steps, min(steps, 20))
+    assert flow.window == 10
 
 
 def test_a_low_temperature_takes_the_likeliest():

@@ -40,6 +40,50 @@ def test_cross_entropy(outputs, scale):
     np.testing.assert_allclose(dy, slope(y, targets), atol=1e-15)
 
 
+def smoothed(y, targets, smoothing):
+    """Mean cross-entropy with the distribution of a smoothed target."""
+    wanted = smoothing / y.shape[-1] + (1 - smoothing) * (
+        targets[..., None] == np.arange(y.shape[-1])
+    )
+    log_p = y - np.log(np.exp(y).sum(axis=-1, keepdims=True))
+    valid = targets >= 0
+    return (-(wanted * log_p).sum(axis=-1) * valid).sum(axis=(-2, -1)) / valid.sum()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("outputs", [1, 2, 5, 33])
+@pytest.mark.parametrize("smoothing", [0, 0.1, 0.75])
+def test_label_smoothing(smoothing, outputs, dtype):
+    y, targets = RNG.normal(size=(3, 2, outputs)), RNG.integers(-1, outputs, (3, 2))
+    targets[0, 0] = 0
+    y, rel = y.astype(dtype), {"float32": 1e-6, "float64": 1e-12}[dtype]
+    loss, dy = through_identity(y, CrossEntropy(smoothing), targets, dtype)
+    y = y.astype(np.float64)
+    want = naive.complex_step(lambda tried: smoothed(tried["y"], targets, smoothing), {"y": y})["y"]
+    assert math.isclose(loss, smoothed(y, targets, smoothing), rel_tol=rel, abs_tol=rel)
+    np.testing.assert_allclose(dy, want, atol=rel)
+    assert not dy[targets < 0].any()
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
+def test_label_smoothing_as_pytorch_live(smoothing):
+    torch = pytest.importorskip("torch")
+    y, targets = RNG.normal(size=(3, 2, 5)) * 3, RNG.integers(0, 5, (3, 2))
+    tried = torch.tensor(y.reshape(6, 5), requires_grad=True)
+    theirs = torch.nn.CrossEntropyLoss(label_smoothing=smoothing)
+    wanted = theirs(tried, torch.tensor(targets.ravel()))
+    wanted.backward()
+    loss, dy = through_identity(y, CrossEntropy(smoothing), targets)
+    assert math.isclose(loss, wanted.item(), rel_tol=1e-12)
+    np.testing.assert_allclose(dy, tried.grad.reshape(3, 2, 5), atol=1e-15)
+
+
+@pytest.mark.parametrize("smoothing", [1, -0.1, "much", True])
+def test_smoothing_that_cannot_be(smoothing):
+    with pytest.raises(ValueError, match=r"label_smoothing must be in \[0, 1\), got"):
+        CrossEntropy(smoothing)
+
+
 @pytest.mark.parametrize("outputs", [1, 2, 5, 33])
 def test_squared_error(outputs):
     y, targets = RNG.normal(size=(2, 3, 2, outputs))
@@ -88,10 +132,8 @@ def test_large_differences_in_float32(value):
 
 
 def test_losses_are_named_by_their_classes():
-    assert {name: type(loss()).__name__ for name, loss in LOSSES.items()} == {
-        "CrossEntropy": "CrossEntropy",
-        "SquaredError": "SquaredError",
-    }
+    names = {"CrossEntropy", "BinaryCrossEntropy", "SquaredError", "AbsoluteError", "Huber"}
+    assert {name: type(loss()).__name__ for name, loss in LOSSES.items()} == {n: n for n in names}
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "uint64", ">i4"])

@@ -1,12 +1,19 @@
-"""Optimizers: one update, written out; that they agree with PyTorch's is in test_torch.py."""
+"""Optimizers, all through one table; that they agree with PyTorch's is in test_torch.py."""
 
+import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers import a_trainer, few
+from toolbox import OPTIMIZERS
 
-from bptt import SGD, Adam, Exponential
+import bptt
+from bptt import SGD, AdaGrad, Adam, AdamW, Cosine, Exponential, RMSProp, StepDecay, Stream, WarmUp
 from bptt.clip import Clipping
+from bptt.config import build, describe
+from bptt.schedules import SCHEDULES
 
 FREE = Clipping(1.0, math.inf)
 RNG = np.random.default_rng(1)
@@ -36,7 +43,29 @@ def test_the_first_step_of_adam_is_the_rate_against_the_sign():
     np.testing.assert_allclose(params, np.linspace(-1, 1, 7) - 0.1 * np.sign(grads[0]), atol=1e-9)
 
 
-@pytest.mark.parametrize("optimizer", [SGD(1.0), SGD(1.0, 0.9), Adam()], ids=str)
+def test_the_first_step_of_rmsprop_is_one_over_the_root_of_what_enters():
+    grads = RNG.normal(size=(1, 7))
+    params, _ = run(RMSProp(1.0, alpha=0.75, eps=1e-12), grads)
+    np.testing.assert_allclose(params, np.linspace(-1, 1, 7) - 0.2 * np.sign(grads[0]), atol=1e-9)
+
+
+def test_adagrad_by_hand():
+    grads = RNG.normal(size=(2, 7))
+    params, _ = run(AdaGrad(1.0, eps=0.5), grads)
+    first = grads[0] / (np.abs(grads[0]) + 0.5)
+    second = grads[1] / (np.hypot(grads[0], grads[1]) + 0.5)
+    np.testing.assert_allclose(params, np.linspace(-1, 1, 7) - 0.1 * (first + second), rtol=1e-13)
+
+
+def test_decoupled_decay_is_apart_from_the_gradient():
+    params, _ = run(AdamW(1.0, weight_decay=0.5), np.zeros((3, 7)))
+    np.testing.assert_allclose(params, np.linspace(-1, 1, 7) * 0.95**3, rtol=1e-14)
+    grads = RNG.normal(size=(1, 7))
+    plain, decayed = (run(optimizer, grads)[0] for optimizer in (Adam(), AdamW()))
+    np.testing.assert_allclose(decayed - plain, -1e-3 * np.linspace(-1, 1, 7), atol=1e-15)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_clipping_inside_is_clipping_before(optimizer, dtype):
     grads = RNG.normal(size=(4, 9)).astype(dtype)
@@ -46,10 +75,75 @@ def test_clipping_inside_is_clipping_before(optimizer, dtype):
     assert inside.dtype == dtype
 
 
-def test_the_gradient_is_left_alone():
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.parametrize("clipping", [FREE, Clipping(0.5, 0.3)])
+def test_what_a_step_changed(optimizer, clipping):
+    params = np.linspace(-1, 1, 9)
+    moments = {name: np.zeros_like(params) for name in optimizer.moments}
+    for n, grad in enumerate(RNG.normal(size=(4, 9)), start=1):
+        before = params.copy()
+        given = grad, moments, n, 0.1 / n, clipping
+        optimizer.update(params, *given)
+        after = params.copy()
+        np.testing.assert_allclose(optimizer.change(params, *given), params - before, rtol=1e-9)
+        assert np.array_equal(params, after)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_a_narrow_valley(optimizer, dtype):
+    """½ Σ λᵢθᵢ², the largest λ a hundred times the smallest; the rate falls as it must."""
+    slopes = np.logspace(0, 2, 5).astype(dtype)
+    params = np.ones(5, dtype)
+    moments = {name: np.zeros_like(params) for name in optimizer.moments}
+    largest = 0.01 if isinstance(optimizer, SGD) else 0.2
+    for n in range(1, few(800) + 1):
+        rate = largest * (1 - n / (few(800) + 1))
+        optimizer.update(params, slopes * params, moments, n, rate, FREE)
+    assert slopes @ params**2 < 1e-3 * slopes.sum()
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.parametrize("rate", [0.25, WarmUp(3, Cosine(0.5, 0.0, 9))], ids=str)
+def test_through_a_file_and_back(optimizer, rate):
+    known = bptt.optimizers.OPTIMIZERS | SCHEDULES
+    optimizer = replace(optimizer, learning_rate=rate)
+    assert build(json.loads(json.dumps(describe(optimizer, known))), known) == optimizer
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_training_goes_on_from_a_file_bit_for_bit(optimizer, tmp_path):
+    optimizer = replace(optimizer, learning_rate=WarmUp(3, StepDecay(0.05, 0.5, 1)))
+    stream = Stream(RNG.integers(0, 6, 60), 2)
+    whole, parts = (a_trainer(optimizer=optimizer, clip=bptt.ClipNorm(0.3)) for _ in range(2))
+    whole.fit(stream, 2, progress=False)
+    for _ in zip(range(2), parts.steps(stream), strict=False):
+        pass
+    parts.save(tmp_path / "run")
+    parts = bptt.Trainer.load(tmp_path / "run")
+    parts.fit(stream, 2, progress=False)
+    assert parts.n == whole.n
+    assert np.array_equal(parts.model.params.flat, whole.model.params.flat)
+
+
+def test_a_centred_rms_where_every_gradient_is_the_same():
+    params, _ = run(RMSProp(1.0, alpha=0.5, centered=True), np.full((200, 7), 0.3), "float32")
+    assert np.isfinite(params).all()
+
+
+def test_optimizers_are_named_by_their_classes():
+    names = {"SGD", "AdaGrad", "RMSProp", "Adam", "AdamW"}
+    assert {n: kind.__name__ for n, kind in bptt.optimizers.OPTIMIZERS.items()} == {
+        n: n for n in names
+    }
+    assert {type(optimizer).__name__ for optimizer in OPTIMIZERS.values()} == names
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_the_gradient_is_left_alone(optimizer):
     grads = RNG.normal(size=(2, 5))
     copy = grads.copy()
-    run(Adam(), grads, clipping=Clipping(0.1, 0.1))
+    run(optimizer, grads, clipping=Clipping(0.1, 0.1))
     assert np.array_equal(grads, copy)
 
 
@@ -68,6 +162,18 @@ def test_rates_are_numbers_or_schedules():
         (lambda: Adam(1e-3, beta1=1), r"beta1 must be in \[0, 1\), got 1"),
         (lambda: Adam(1e-3, beta2=-0.1), r"beta2 must be in \[0, 1\), got -0.1"),
         (lambda: Adam(1e-3, eps=0.0), "eps must be a positive number, got 0.0"),
+        (lambda: SGD(0.1, nesterov=True), "nesterov needs a momentum above 0"),
+        (lambda: SGD(0.1, 0.9, nesterov=1), "nesterov must be True or False, got 1"),
+        (lambda: SGD(0.1, weight_decay=-1), "weight_decay must be a number from 0 on, got -1"),
+        (lambda: Adam(weight_decay=math.inf), "weight_decay must be a number from 0 on, got inf"),
+        (lambda: AdamW(weight_decay="much"), "weight_decay must be a number from 0 on, got 'much'"),
+        (lambda: AdamW(beta1=1), r"beta1 must be in \[0, 1\), got 1"),
+        (lambda: AdaGrad(eps=0), "eps must be a positive number, got 0"),
+        (lambda: AdaGrad(0), "learning_rate must be a positive number, got 0"),
+        (lambda: RMSProp(alpha=1), r"alpha must be in \[0, 1\), got 1"),
+        (lambda: RMSProp(eps=-1), "eps must be a positive number, got -1"),
+        (lambda: RMSProp(momentum=True), r"momentum must be in \[0, 1\), got True"),
+        (lambda: RMSProp(centered=0), "centered must be True or False, got 0"),
     ],
 )
 def test_numbers_that_cannot_be(make, said):

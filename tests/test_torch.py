@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import assert_all_close, assert_close
+from toolbox import OPTIMIZERS
 
 import bptt
-from bptt import GRU, LSTM, RNN, SGD, Adam, ClipNorm, ClipValue, SquaredError
+from bptt import GRU, LSTM, RNN, ClipNorm, ClipValue, SquaredError
 from bptt.clip import Clipping
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -77,11 +78,6 @@ def check_cell(arrays, kind, dtype, workers):
             assert_close(found.state[f"{i}.{n}"], arrays[f"{kind}.grad.{n}0"][i], rel)
 
 
-OPTIMIZERS = {
-    "sgd": SGD(0.05),
-    "momentum": SGD(0.05, momentum=0.9),
-    "adam": Adam(0.02, beta1=0.8, beta2=0.99, eps=1e-6),
-}
 CLIPS = {"free": None, "norm": ClipNorm(1.5), "value": ClipValue(0.4)}
 
 

@@ -53,6 +53,11 @@ class Source(ABC):
     id_limit: int | None
     target_limit: int | None
 
+    @property
+    def endless(self) -> bool:
+        """Whether ``steps`` is not known, but larger than any number of them."""
+        return False
+
     def arranged(self, epoch: int) -> Source:
         """The source as the pass number ``epoch`` reads it."""
         return self
@@ -88,7 +93,8 @@ class Source(ABC):
 
     @abstractmethod
     def chunk(self, start: int, stop: int) -> Chunk:
-        """Time steps ``start`` to ``stop``, between which no lanes begin anew together."""
+        """Time steps ``start`` to ``stop``, between which not all lanes begin anew; fewer where the
+        end was not known."""
 
 
 class Reader:
@@ -118,5 +124,5 @@ class Reader:
             return None
         stop = self.position + min(k, self.source.left(self.position))
         chunk = self.source.chunk(self.position, stop)
-        self.position = stop
+        self.position += len(chunk.x)
         return chunk

@@ -1,0 +1,111 @@
+"""The cross-entropy of classes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..checks import check_fraction
+from ..errors import DataError, ShapeError
+from ..kernels.arithmetic import total
+from ..kernels.compile import kernel
+from ..kernels.exponential import exp
+from ..kernels.vector import lanes, load, splat, store
+from .base import Loss
+
+__all__ = ["CrossEntropy"]
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Loss):
+    """ℓ = logsumexp(y) - y[target], from logits, in nats, as PyTorch's CrossEntropyLoss.
+
+    Targets are integers (T, B) from 0 to O - 1; -1 means that there is none.
+
+    Parameters
+    ----------
+    label_smoothing : share ε of the target that is spread over all O ids, itself among them:
+        ℓ = logsumexp(y) - (1-ε)·y[target] - ε·mean(y)  (Szegedy et al. 2016, section 7).
+
+    Raises
+    ------
+    ValueError : if ``label_smoothing`` is not in [0, 1).
+    """
+
+    label_smoothing: float = 0.0
+    takes_ids: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_fraction("label_smoothing", self.label_smoothing)
+
+    def targets(self, given: ArrayLike, lanes: int, outputs: int, dtype: np.dtype) -> NDArray:
+        given = np.asarray(given)
+        if given.dtype.kind not in "iu":
+            raise ShapeError(f"CrossEntropy takes integer targets, got dtype {given.dtype}")
+        if given.ndim != 2 or given.shape[1] != lanes:
+            raise ShapeError(f"targets must be (T, {lanes}) integers, got shape {given.shape}")
+        wrong = (given < -1) | (given >= outputs)
+        if wrong.any():
+            t, b = np.argwhere(wrong)[0]
+            raise DataError(
+                f"targets[{t}, {b}] is {given[t, b]}, but must be an id from 0 to {outputs - 1}, "
+                "or -1 for none"
+            )
+        return np.ascontiguousarray(given, np.int32)
+
+    def valid(self, targets: NDArray, mask: NDArray | None) -> NDArray[np.bool_]:
+        valid = targets >= 0
+        return valid if mask is None else valid & mask
+
+    def run(self, y: NDArray, first: int, outputs: int, targets: NDArray,
+            valid: NDArray, scale: float, dy: NDArray) -> float:  # fmt: skip
+        smoothing = float(self.label_smoothing)
+        return _cross_entropy(y, first, outputs, targets, valid, scale, dy, smoothing)
+
+
+@kernel
+def _cross_entropy(y, first, outputs, targets, valid, scale, dy, smoothing):
+    """As in `Loss.run`."""
+    lane_count, width = y.shape[1], y.shape[2]
+    size = lanes(y)
+    loss = 0.0
+    for t in range(targets.shape[0]):
+        for b in range(lane_count):
+            row = dy[first + t, b]
+            if not valid[t, b]:
+                for j in range(width):
+                    row[j] = 0
+                continue
+            for j in range(width):
+                row[j] = y[first + t, b, j] if j < outputs else -1e30
+            target = targets[t, b]
+            logit = np.float64(row[target])
+            peak = row[0]
+            for j in range(1, outputs):
+                peak = row[j] if row[j] > peak else peak
+            at = ((first + t) * lane_count + b) * width
+            sums = splat(dy, 0.0)
+            for j in range(at, at + width, size):
+                power = exp(load(dy, j) - splat(dy, peak))
+                sums = sums + power
+                store(dy, j, power)
+            sum_of_powers = np.float64(total(sums))
+            loss += math.log(sum_of_powers) + np.float64(peak) - logit
+            factor = splat(dy, scale / sum_of_powers)
+            for j in range(at, at + width, size):
+                store(dy, j, load(dy, j) * factor)
+            row[target] -= scale * (1.0 - smoothing)
+            if smoothing > 0.0:
+                spread = scale * smoothing / outputs
+                mean = 0.0
+                for j in range(outputs):
+                    mean += np.float64(y[first + t, b, j]) / outputs
+                    row[j] -= spread
+                loss += smoothing * (logit - mean)
+            for j in range(outputs, width):
+                row[j] = 0
+    return loss

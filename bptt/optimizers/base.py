@@ -1,0 +1,88 @@
+"""What an optimizer is."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..checks import is_number
+from ..clip import Clipping
+from ..schedules import Schedule, check_rate
+
+__all__ = ["Optimizer", "check_decay", "clipped", "typed"]
+
+
+@dataclass(frozen=True)
+class Optimizer(ABC):
+    """How parameters follow the gradient.
+
+    Parameters
+    ----------
+    learning_rate : a number, or a `Schedule`.
+    """
+
+    learning_rate: float | Schedule
+    moments: ClassVar[tuple[str, ...]] = ()
+    """Names of the vectors, as long as the parameters and first zero, that go from update to
+    update."""
+
+    def __post_init__(self) -> None:
+        check_rate("learning_rate", self.learning_rate)
+
+    def rate(self, updates: int, epochs: int) -> float:
+        """The learning rate after so many finished updates and epochs."""
+        if isinstance(self.learning_rate, Schedule):
+            return self.learning_rate.rate(updates, epochs)
+        return self.learning_rate
+
+    @abstractmethod
+    def update(
+        self,
+        params: NDArray,
+        grads: NDArray,
+        moments: Mapping[str, NDArray],
+        n: int,
+        rate: float,
+        clipping: Clipping,
+    ) -> None:
+        """Take the step number ``n`` (the first is 1): ``params`` and ``moments`` in and out."""
+
+    def change(
+        self,
+        params: NDArray,
+        grads: NDArray,
+        moments: Mapping[str, NDArray],
+        n: int,
+        rate: float,
+        clipping: Clipping,
+    ) -> NDArray | None:
+        """What `update`, called so, added to the parameters, (N,); None if an optimizer does not
+        say. ``params`` and ``moments`` are those that it left; nothing is written."""
+        return None
+
+
+def check_decay(weight_decay: float) -> None:
+    """Refuse what is not a finite number from 0 on.
+
+    Raises
+    ------
+    ValueError : saying what came.
+    """
+    if not is_number(weight_decay) or not 0 <= weight_decay < math.inf:
+        raise ValueError(f"weight_decay must be a number from 0 on, got {weight_decay!r}")
+
+
+def typed(numbers: tuple[float, ...], params: NDArray) -> tuple[np.floating, ...]:
+    """In the dtype of the parameters, so that kernels do not compute in a wider one."""
+    return tuple(params.dtype.type(number) for number in numbers)
+
+
+def clipped(grads: NDArray, clipping: Clipping) -> NDArray:
+    """What an update made of ``grads`` before it used them."""
+    return np.clip(grads * clipping.factor, -clipping.limit, clipping.limit)

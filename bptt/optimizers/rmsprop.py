@@ -1,0 +1,99 @@
+"""RMSProp."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from numpy.typing import NDArray
+
+from ..checks import check_bound, check_fraction
+from ..clip import Clipping
+from ..kernels.compile import kernel
+from ..schedules import Schedule
+from .base import Optimizer, typed
+
+__all__ = ["RMSProp"]
+
+
+@dataclass(frozen=True)
+class RMSProp(Optimizer):
+    """The gradient over its running root mean square, as PyTorch's RMSprop.
+
+    s ← α·s + (1-α)·g²;  v ← momentum·v + g / (√s + eps);  θ ← θ - rate·v
+    (Tieleman & Hinton 2012.)  Centred, √s is √(s - m²) with m ← α·m + (1-α)·g (Graves 2013).
+
+    Parameters
+    ----------
+    learning_rate : a number, or a `Schedule`.
+    alpha : α, decay of the mean of the squares.
+    eps : keeps the quotient small where the gradient is.
+    momentum : 0 for none.
+    centered : whether to divide by the standard deviation in place of the root mean square.
+
+    Raises
+    ------
+    ValueError : if the learning rate or ``eps`` is not positive, or ``alpha`` or the momentum not
+        in [0, 1).
+    """
+
+    learning_rate: float | Schedule = 1e-2
+    alpha: float = 0.99
+    eps: float = 1e-8
+    momentum: float = 0.0
+    centered: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fraction("alpha", self.alpha)
+        check_bound("eps", self.eps)
+        check_fraction("momentum", self.momentum)
+        if not isinstance(self.centered, bool):
+            raise ValueError(f"centered must be True or False, got {self.centered!r}")
+
+    @property
+    def moments(self) -> tuple[str, ...]:
+        return ("squares", "velocity", "mean") if self.centered else ("squares", "velocity")
+
+    def update(
+        self,
+        params: NDArray,
+        grads: NDArray,
+        moments: Mapping[str, NDArray],
+        n: int,
+        rate: float,
+        clipping: Clipping,
+    ) -> None:
+        decays = (self.alpha, 1.0 - self.alpha, self.momentum)
+        numbers = typed((rate, *decays, self.eps, *clipping), params)
+        mean = moments["mean"] if self.centered else params[:0]
+        _rmsprop(params, grads, moments["squares"], moments["velocity"], mean, numbers)
+
+    def change(
+        self,
+        params: NDArray,
+        grads: NDArray,
+        moments: Mapping[str, NDArray],
+        n: int,
+        rate: float,
+        clipping: Clipping,
+    ) -> NDArray:
+        return -rate * moments["velocity"]
+
+
+@kernel
+def _rmsprop(params, grads, squares, velocity, mean, numbers):
+    """params, squares, velocity (N,) in and out; grads (N,) in; mean (N,) in and out, or empty if
+    it does not count; numbers of the same dtype."""
+    rate, alpha, rest, momentum, eps, factor, limit = numbers
+    for i in range(params.size):
+        g = min(max(grads[i] * factor, -limit), limit)
+        squares[i] = alpha * squares[i] + rest * (g * g)
+        spread = squares[i]
+        if mean.size > 0:
+            mean[i] = alpha * mean[i] + rest * g
+            # Rounding may bring it below zero, where every gradient has been the same.
+            spread = max(spread - mean[i] * mean[i], mean.dtype.type(0))
+        velocity[i] = momentum * velocity[i] + g / (math.sqrt(spread) + eps)
+        params[i] -= rate * velocity[i]
