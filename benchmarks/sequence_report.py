@@ -53,7 +53,7 @@ def markdown(results: Results) -> str:
     begins = (
         f"{found['cpu']}, {found['cores']} cores; bptt {results['versions']['bptt']}; "
         f"{results['date'][:10]}. Models and learning rates were chosen with an eye on these "
-        "results, by few trials; the files are described in `benchmarks/README.md`."
+        "results; the files are described in `benchmarks/README.md`."
     )
     parts = ["# Real sequences", begins, grid(_HEADS, [_cells(task) for task in tasks.values()])]
     for name, task in tasks.items():
