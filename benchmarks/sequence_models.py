@@ -106,7 +106,7 @@ class Chorales(NamedTuple):
     factor: float = 0.95
     after: int = 30
     clip: float = 1.0
-    seeds: Sequence[int] = (0,)
+    seeds: Sequence[int] = range(3)
 
     def losses(self, pieces: Mapping[str, list[NDArray]], seed: int) -> dict[str, float]:
         """Nats a step in "valid" and "test", the pass they are from, and the parameters."""

@@ -69,7 +69,9 @@ def run(options: argparse.Namespace) -> None:
     check(options)
     values = generated(options.seed) if options.csv is None else read(options.csv, options.column)
     trained = len(values) - int(HELD_OUT * len(values))
-    season = options.season or likely_season(filled(values[:trained]))
+    season = options.season
+    if season is None:
+        season = likely_season(filled(values[:trained]))
     if not 1 < season < trained:
         raise ValueError(f"--season must be from 2 to {trained - 1}, got {season}")
     series = prepare(values, season, fitted=trained)

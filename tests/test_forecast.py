@@ -120,6 +120,7 @@ def test_the_generated_series_has_gaps_and_a_season(capsys):
         ("--csv {file} --column waves", "has no column 'waves', but step, wave"),
         ("--csv {file}x --column wave", "No such file"),
         ("--csv {file} --column wave --season 80", "--season must be from 2 to 71, got 80"),
+        ("--season 0", "--season must be from 2 to 2399, got 0"),
         ("--epochs 0", "--epochs must be at least 1, got 0"),
         ("--units 0", "n must be a positive integer, got 0"),
     ],
