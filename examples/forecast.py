@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> None:
     said = learn(series, trained, options)
     report(series, said, trained)
     if options.csv is None:
-        print(f"the noise in this series has a deviation of {NOISE}: nothing can be better")
+        print(f"the noise has a deviation of {NOISE}; expect no less of any forecast")
     if options.picture is not None:
         draw(series, said, trained, options.picture)
         print(f"picture: {options.picture}")
