@@ -32,7 +32,7 @@ def python_in(page):
         ("docs/truncation.md", 2, True),
         ("docs/gradient_flow.md", 12, True),
         ("docs/toolbox.md", 3, False),
-        ("docs/data.md", 4, False),
+        ("docs/data.md", 5, False),
     ],
 )
 def test_every_python_block_runs(page, at_least, draws, tmp_path, monkeypatch):

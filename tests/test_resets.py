@@ -274,3 +274,36 @@ def test_cross_entropy_too():
     state = naive.zero_state(model.layers, 2)
     params, _ = slopes(model.layers, plain(model.params), ids, ids, state, resets)
     assert_all_close(found.params, params)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_targets_that_a_mask_leaves_out_may_be_anything(batch):
+    model = a_model([LSTM(3, 5), Linear(5, 2)])
+    rng = np.random.default_rng(1)
+    x, targets, mask = rng.normal(size=(40, 3)), rng.normal(size=(40, 2)), rng.random(40) < 0.7
+    gaps = np.where(mask[:, None], targets, np.nan)
+    (laid, there), (goals, _), (counts, _) = (
+        naive.lanes(column, batch) for column in (x, targets, mask)
+    )
+    trainer = Trainer(model, loss=SquaredError(), optimizer=Frozen(), truncation=FullBPTT())
+    (step,) = trainer.steps(Stream(x, batch, gaps, mask=mask))
+    state = naive.zero_state(model.layers, batch)
+    wanted = naive.backward(model.layers, plain(model.params), laid, goals, state, there & counts)
+    assert step.targets == mask.sum()
+    assert_all_close(step.grads, wanted.params)
+
+
+def test_a_gap_that_no_mask_leaves_out_is_refused():
+    targets = np.array([0.0, np.nan, 0.0])
+    with pytest.raises(bptt.DataError, match=r"targets\[1, 0\] is nan"):
+        Stream(np.zeros(3), 1, targets, mask=np.array([False, True, True]))
+    with pytest.raises(ShapeError, match=r"mask must be \(3,\) of bool, got \(2,\)"):
+        Stream(np.zeros(3), 1, targets, mask=np.ones(2, bool))
+
+
+def test_a_long_burn_in_is_that_of_its_definition():
+    x = np.arange(5000.0)
+    reader = Stream(x, 2, x, burn_in=1200).reader(1100)
+    counts = np.concatenate([reader.take(64).mask for _ in range(4)])
+    assert counts.sum(axis=0).tolist() == [156, 156]
+    assert not counts[:100].any()

@@ -21,11 +21,18 @@ class Column:
     """Ids or rows of features, read by position along the sequence.
 
     array : (N,) integers or (N, F) floats, a view of what was given.
+    counts : (N,) bool, False where the value does not matter, and may be anything; None if all do.
     """
 
-    def __init__(self, name: str, given: ArrayLike, lowest: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        given: ArrayLike,
+        lowest: int,
+        counts: NDArray[np.bool_] | None = None,
+    ) -> None:
         array = np.asarray(given)
-        self.name, self.lowest = name, lowest
+        self.name, self.lowest, self.counts = name, lowest, counts
         self.ids = array.dtype.kind in "iu"
         self.in_memory = not isinstance(given, np.memmap)
         self._check_form(array)
@@ -52,7 +59,8 @@ class Column:
             block = self.array[start : start + rows]
             self._check(block, np.arange(start, start + len(block)))
             if self.ids:
-                largest = max(largest, int(block.max()))
+                counted = block if self.counts is None else block[self.counts[start : start + rows]]
+                largest = max(largest, int(counted.max()) if counted.size else IGNORE)
         return largest + 1 if self.ids else None
 
     def _check(self, values: NDArray, where: NDArray[np.intp]) -> None:
@@ -63,6 +71,8 @@ class Column:
         else:
             good = np.isfinite(values)
             expected = "a finite number"
+        if self.counts is not None:
+            good |= ~self.counts[where].reshape(*where.shape, *[1] * (good.ndim - where.ndim))
         if good.all():
             return
         wrong = np.argwhere(~good)
@@ -76,7 +86,10 @@ class Column:
         if not self.in_memory:
             self._check(values, where)
         dtype = np.int32 if self.ids else values.dtype.newbyteorder("=")
-        return np.ascontiguousarray(values, dtype)
+        values = np.ascontiguousarray(values, dtype)
+        if self.counts is not None:
+            values[~self.counts[where]] = self.lowest if self.ids else 0
+        return values
 
 
 def whole(name: str, value: int, at_least: int) -> int:

@@ -36,6 +36,8 @@ class Padded(Source):
         floats, which stand at the last step of each; or a list of arrays with one for each step,
         (T_i,) integers, or (T_i,) or (T_i, O) floats.
     batch : sequences side by side, B; None for all.
+    mask : a list of (T_i,) bool, False where a target does not count, and may be NaN; only for
+        targets of each step; None if all count.
     bucket : whether sequences of like length come together, so that little is padding.
     shuffle : whether the order is drawn anew in every pass.
     seed : of the order, a non-negative integer.
@@ -60,6 +62,7 @@ class Padded(Source):
         targets: ArrayLike | Sequence[ArrayLike],
         batch: int | None = None,
         *,
+        mask: Sequence[ArrayLike] | None = None,
         bucket: bool = True,
         shuffle: bool = True,
         seed: int = 0,
@@ -73,26 +76,33 @@ class Padded(Source):
         self.starts = np.concatenate([[0], self.lengths.cumsum()[:-1]])
         self.longest = int(self.lengths.max())
         self.column = Column("sequences, end to end", np.concatenate(arrays), lowest=0)
-        self.targets = Column("targets", self._laid(targets), lowest=IGNORE)
+        laid = self._laid(targets, mask)
+        self.targets = Column("targets", laid, IGNORE, self.there)
         self.features, self.outputs = self.column.features, self.targets.features
         self.data_are_ids, self.targets_are_ids = self.column.ids, self.targets.ids
         self.id_limit, self.target_limit = self.column.limit, self.targets.limit
         self._plain = self.arranged(None)
         self.steps = self._plain.steps
 
-    def _laid(self, given: ArrayLike | Sequence[ArrayLike]) -> NDArray:
+    def _laid(
+        self, given: ArrayLike | Sequence[ArrayLike], mask: Sequence[ArrayLike] | None
+    ) -> NDArray:
         """Targets of all sequences end to end; ``self.there`` says where they are."""
         total = int(self.lengths.sum())
         if isinstance(given, list | tuple) and any(np.ndim(target) for target in given):
-            arrays = _checked("targets", given, lowest=IGNORE)
-            _check_lengths(arrays, self.lengths)
-            self.there = np.ones(total, np.bool_)
+            counts = [np.ones(n, np.bool_) for n in self.lengths] if mask is None else list(mask)
+            _check_lengths("mask", counts, self.lengths)
+            _check_lengths("targets", given, self.lengths)
+            arrays = _checked("targets", given, IGNORE, [np.asarray(c, np.bool_) for c in counts])
+            self.there = np.concatenate(counts)
             return np.concatenate(arrays)
+        if mask is not None:
+            raise ShapeError("mask is for targets of each step, but there is one for each sequence")
         targets = np.asarray(given)
         if targets.ndim not in (1, 2) or len(targets) != self.count:
             raise ShapeError(
                 f"targets must be an array with one for each of the {self.count} sequences, or a "
-                f"list of arrays with one for each step, got shape {targets.shape}"
+                f"list of arrays with one for each of its steps, got shape {targets.shape}"
             )
         ends = self.lengths.cumsum() - 1
         self.there = np.zeros(total, np.bool_)
@@ -191,7 +201,12 @@ class Arranged(Source):
         return Chunk(x, targets, mask)
 
 
-def _checked(name: str, given: Sequence[ArrayLike], lowest: int) -> list[NDArray]:
+def _checked(
+    name: str,
+    given: Sequence[ArrayLike],
+    lowest: int,
+    counts: Sequence[NDArray[np.bool_] | None] | None = None,
+) -> list[NDArray]:
     """Arrays of ids, or of rows of as many features each.
 
     Raises
@@ -200,7 +215,11 @@ def _checked(name: str, given: Sequence[ArrayLike], lowest: int) -> list[NDArray
     """
     if not isinstance(given, list | tuple | np.ndarray) or not len(given):
         raise DataError(f"{name} must be a list with at least one sequence, got {given!r}")
-    columns = [Column(f"{name}[{i}]", array, lowest) for i, array in enumerate(given)]
+    counts = [None] * len(given) if counts is None else counts
+    columns = [
+        Column(f"{name}[{i}]", array, lowest, count)
+        for i, (array, count) in enumerate(zip(given, counts, strict=True))
+    ]
     for i, column in enumerate(columns):
         if (column.ids, column.features) != (columns[0].ids, columns[0].features):
             raise ShapeError(
@@ -213,11 +232,9 @@ def _kind(column: Column) -> str:
     return "ids" if column.ids else f"{column.features} features"
 
 
-def _check_lengths(targets: list[NDArray], lengths: NDArray[np.intp]) -> None:
-    if len(targets) != len(lengths):
-        raise ShapeError(f"targets are {len(targets)}, but there are {len(lengths)} sequences")
-    for i, (array, length) in enumerate(zip(targets, lengths, strict=True)):
+def _check_lengths(name: str, given: Sequence[ArrayLike], lengths: NDArray[np.intp]) -> None:
+    if len(given) != len(lengths):
+        raise ShapeError(f"{name} are {len(given)}, but there are {len(lengths)} sequences")
+    for i, (array, length) in enumerate(zip(given, lengths, strict=True)):
         if len(array) != length:
-            raise ShapeError(
-                f"targets[{i}] has {len(array)} steps, but sequences[{i}] has {length}"
-            )
+            raise ShapeError(f"{name}[{i}] has {len(array)} steps, but sequences[{i}] has {length}")

@@ -42,6 +42,8 @@ class Stream(Source):
     resets : (N,) bool, True where a new sequence begins in the data. There the state is zero again,
         and no error flows back from there: as if each sequence were a lane of its own. With the
         next step as target, the last step of a sequence has none that counts.
+    mask : (N,) bool, False where the target of a step does not count, and may be NaN; None if all
+        count. What lies in the data itself must be finite everywhere.
     burn_in : steps at the beginning of each lane and of each sequence that are run without loss, so
         that the state finds its feet.
     targets : what to predict: (N,) integer ids, -1 = ignore, or (N,) or (N, O) floats, step i
@@ -71,16 +73,21 @@ class Stream(Source):
         targets: ArrayLike | None = None,
         resets: ArrayLike | None = None,
         *,
+        mask: ArrayLike | None = None,
         burn_in: int = 0,
     ) -> None:
         self.batch = whole("batch", batch, at_least=1)
         self._data = Column("data", data, lowest=0)
-        self._shift = 1 if targets is None else 0
-        self._targets = self._data if targets is None else Column("targets", targets, lowest=IGNORE)
         length = len(self._data.array)
+        self._mask = _checked("mask", mask, length)
+        self._shift = 1 if targets is None else 0
+        self._targets = (
+            self._data if targets is None else (Column("targets", targets, IGNORE, self._mask))
+        )
         if len(self._targets.array) != length:
             raise ShapeError(f"targets have {len(self._targets.array)} steps, data has {length}")
-        self._resets = _checked_resets(resets, length)
+        self._resets = _checked("resets", resets, length)
+        self._begins = None if self._resets is None else np.flatnonzero(self._resets)
         self.burn_in = whole("burn_in", burn_in, at_least=0)
         self.pairs = length - self._shift
         if self.pairs < self.batch:
@@ -120,28 +127,33 @@ class Stream(Source):
 
     def _counts(self, where: NDArray[np.intp]) -> NDArray[np.bool_] | None:
         """Where targets count, but for the end of lanes; None for everywhere."""
-        if self._resets is None and not self.burn_in:
+        if self._resets is None and self._mask is None and not self.burn_in:
             return None
         counts = np.ones(where.shape, bool)
         if self._resets is not None and self._shift:
             counts &= ~self._resets[where + 1]
-        for steps in range(self.burn_in):
-            before = where - steps
-            counts &= before > self._bounds[:-1]
-            if self._resets is not None:
-                counts &= ~self._resets[np.maximum(before, 0)]
+        if self._mask is not None:
+            counts &= self._mask[where]
+        if self.burn_in:
+            counts &= where - self._begun(where) >= self.burn_in
         return counts
+
+    def _begun(self, where: NDArray[np.intp]) -> NDArray[np.intp]:
+        """(k, B), where the sequence in which each step lies begins in its lane."""
+        begun = np.broadcast_to(self._bounds[:-1], where.shape)
+        if self._begins is None or not self._begins.size:
+            return begun
+        newest = np.searchsorted(self._begins, where, side="right") - 1
+        return np.where(newest < 0, begun, np.maximum(begun, self._begins[np.maximum(newest, 0)]))
 
     def __repr__(self) -> str:
         return f"Stream({self.pairs} pairs in {self.batch} lanes of {self.steps} time steps)"
 
 
-def _checked_resets(given: ArrayLike | None, length: int) -> NDArray[np.bool_] | None:
+def _checked(name: str, given: ArrayLike | None, length: int) -> NDArray[np.bool_] | None:
     if given is None:
         return None
-    resets = np.asarray(given)
-    if resets.dtype != np.bool_ or resets.shape != (length,):
-        raise ShapeError(
-            f"resets must be ({length},) of bool, got {resets.shape} of {resets.dtype}"
-        )
-    return resets
+    found = np.asarray(given)
+    if found.dtype != np.bool_ or found.shape != (length,):
+        raise ShapeError(f"{name} must be ({length},) of bool, got {found.shape} of {found.dtype}")
+    return found

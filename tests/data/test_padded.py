@@ -225,3 +225,28 @@ def test_targets_that_do_not_fit_the_loss():
         next(trainer.steps(Padded(FLOATS, CLASSES.astype(float))))
     with pytest.raises(DataError, match="ids up to 9"):
         next(trainer.steps(Padded(FLOATS, np.full(7, 9))))
+
+
+def test_masked_targets_may_be_anything():
+    model = a_model(STACKS[0])
+    rng = np.random.default_rng(2)
+    goals = [rng.normal(size=(n, 4)) for n in LENGTHS]
+    mask = [rng.random(n) < 0.6 for n in LENGTHS]
+    gaps = [np.where(m[:, None], g, np.nan) for m, g in zip(mask, goals, strict=True)]
+    trainer = Trainer(model, loss=SquaredError(), optimizer=Frozen(), truncation=FullBPTT())
+    (step,) = trainer.steps(Padded(FLOATS, gaps, mask=mask))
+    count = sum(m.sum() for m in mask)
+    wanted = sum(
+        m.sum()
+        * bptt.gradients(model, SquaredError(), x[:, None], g[:, None], mask=m[:, None]).params.flat
+        for x, g, m in zip(FLOATS, goals, mask, strict=True)
+        if m.any()
+    )
+    assert step.targets == count
+    assert_close(step.grads.flat, wanted / count)
+    with pytest.raises(DataError, match=r"targets\[.*is nan"):
+        Padded(FLOATS, gaps)
+    with pytest.raises(ShapeError, match="mask is for targets of each step"):
+        Padded(FLOATS, CLASSES, mask=mask)
+    with pytest.raises(ShapeError, match=r"mask\[0\] has 1 steps, but sequences\[0\] has 4"):
+        Padded(FLOATS, goals, mask=[m[:1] for m in mask])
