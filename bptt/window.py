@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from .kernels.target import padded, zeros
 from .layers import Layer
-from .layers.base import Kept, Room, Span, Tape
+from .layers.base import Beginnings, Kept, Room, Span, Tape
 from .layers.lookup import Lookup
 from .layers.weights import Scratch
 from .losses import Loss
@@ -74,7 +74,8 @@ class Window:
             self.x = zeros((capacity, lanes, bottom.sizes[0]), dtype)
         self.tapes: list[Tape] = []
         self._back = np.ones((capacity, lanes), dtype)
-        self._fresh = np.zeros((capacity, lanes), np.bool_)
+        self._weighed = False
+        self._fresh = Beginnings(np.zeros((capacity, lanes), np.bool_))
         room = Room(capacity, lanes, dtype, 0, self._back, self._fresh)
         for layer, above in zip(layers, [*layers[1:], None], strict=True):
             below = self.tapes[-1].y if self.tapes else self.x
@@ -149,7 +150,8 @@ class Window:
             for name, error in tape.errors.items():
                 to = errors[f"{i}.{name}"][first_lane : first_lane + self.lanes]
                 to[...] = error[:, : to.shape[1]]
-                to[self._fresh[row]] = 0
+                if self._fresh.some:
+                    to[self._fresh.rows[row]] = 0
 
     def norms(self, i: int) -> NDArray:
         """(K, B) float64, ‖δ_t‖ of layer ``i`` before it is bounded, row by row of the tape."""
@@ -169,11 +171,11 @@ class Window:
 
     def resume(self, steps: int) -> None:
         """Take the first ``steps`` rows for those of earlier updates; `views` writes them."""
-        self.start, self.stop, self._kept = 0, steps, steps
+        self.start, self.stop, self._kept, self._fresh.some = 0, steps, steps, True
 
     def kept(self) -> dict[str, Kept]:
         """By name, all that goes with the steps."""
-        kept = {"x": Kept(self.x, 0, 0), "resets": Kept(self._fresh, 0, 0)}
+        kept = {"x": Kept(self.x, 0, 0), "resets": Kept(self._fresh.rows, 0, 0)}
         for i, tape in enumerate(self.tapes):
             kept |= {f"{i}.{name}": rows for name, rows in tape.kept().items()}
         return kept
@@ -208,7 +210,11 @@ class Window:
         """
         first, last = self.stop, self.stop + len(x)
         self.x[first:last] = x
-        self._fresh[first:last] = False if resets is None else resets
+        if resets is not None:
+            self._fresh.rows[first:last] = resets
+            self._fresh.some = self._fresh.some or bool(resets.any())
+        elif self._fresh.some:
+            self._fresh.rows[first:last] = False
         for i, layer in enumerate(self.layers[:count]):
             layer.forward(weights.packed[i], self.tapes[i], first, last)
         self.stop = last
@@ -253,11 +259,14 @@ class Window:
 
         Nothing comes back to the last step of a sequence.
         """
+        if weights is None and not self._weighed and not self._fresh.some:
+            return
+        self._weighed = True
         if weights is None:
             self._back[self.start : self.stop] = 1
         else:
             self._back[self.stop - len(weights) : self.stop] = weights
-        ends = self._fresh[self.start + 1 : self.stop]
+        ends = self._fresh.rows[self.start + 1 : self.stop]
         if ends.any():
             self._back[self.start : self.stop - 1][ends] = 0
 

@@ -40,6 +40,18 @@ class Span(NamedTuple):
     consume: bool = True
 
 
+@dataclass(eq=False)
+class Beginnings:
+    """Where sequences begin on a tape.
+
+    rows : (K, B) bool, True before the first step of a sequence.
+    some : whether there may be one; where there is none, nothing need be looked up.
+    """
+
+    rows: NDArray
+    some: bool = False
+
+
 class Room(NamedTuple):
     """What a tape is made for.
 
@@ -47,7 +59,7 @@ class Room(NamedTuple):
     dtype : of its arrays.
     lookup_ids : the most ids for which the layer above wants a `Lookup`; 0 if it reads none.
     back : (K, B), by which the error that comes back to a step from the next is multiplied.
-    fresh : (K, B) bool, the steps before which the state is zero, whatever the row before says.
+    fresh : the steps before which the state is zero, whatever the row before says.
     """
 
     rows: int
@@ -55,7 +67,7 @@ class Room(NamedTuple):
     dtype: DTypeLike
     lookup_ids: int
     back: NDArray
-    fresh: NDArray
+    fresh: Beginnings
 
 
 class Kept(NamedTuple):
@@ -98,7 +110,7 @@ class Tape:
     arrays: Any
     gates: dict[str, tuple[NDArray, int]] = field(default_factory=dict)
     errors: dict[str, NDArray] = field(default_factory=dict)
-    fresh: NDArray | None = None
+    fresh: Beginnings | None = None
     norms: NDArray | None = None
     slopes: NDArray | None = None
     apart: Any = None

@@ -129,7 +129,7 @@ class _Running(Pooling):
         shape = room.lanes, padded(self.n, room.dtype)
         h, count = (zeros((room.rows + 1, *shape), room.dtype) for _ in range(2))
         norms = np.zeros((room.rows, room.lanes))
-        arrays = _Arrays(x, h, count, zeros(shape, room.dtype), room.back, room.fresh, norms)
+        arrays = _Arrays(x, h, count, zeros(shape, room.dtype), room.back, room.fresh.rows, norms)
         states, errors = {"h": h, "count": count}, {"h": arrays.dh}
         return Tape(x, h[1:], states, arrays, errors=errors, fresh=room.fresh, norms=norms)
 

@@ -85,6 +85,9 @@ class Recurrent(Layer):
 
     def forward(self, weights: RecurrentWeights, tape: Tape, first: int, last: int) -> None:
         weights.wx.forward(tape.x, first, last, tape.arrays.z)
+        if not tape.fresh.some:
+            self._run(tape.arrays, weights, first, last)
+            return
         for start, stop in stretches(tape.fresh, first, last):
             with cleared(tape, [start]):
                 self._run(tape.arrays, weights, start, stop)
@@ -100,6 +103,10 @@ class Recurrent(Layer):
         scratch: Scratch,
     ) -> int:
         arrays = tape.used = tape.arrays if steps.consume else _apart(tape)
+        if not tape.fresh.some:
+            self._run_back(arrays, weights, dy, steps)
+            self._gradients(weights, tape, arrays, steps, dx, grads, scratch)
+            return steps.first
         parts = stretches(tape.fresh, steps.first, steps.last)
         for start, stop in reversed(parts):
             with cleared(tape, [start]):

@@ -16,19 +16,18 @@ from contextlib import contextmanager
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .base import Tape
+from .base import Beginnings, Tape
 
 __all__ = ["cleared", "stretches"]
 
 
-def stretches(fresh: NDArray[np.bool_], first: int, last: int) -> list[tuple[int, int]]:
+def stretches(fresh: Beginnings, first: int, last: int) -> list[tuple[int, int]]:
     """The steps ``first`` to ``last``, cut before each at which some lane begins anew.
 
-    fresh : (K, B), as in `Room`.
+    fresh : as in `Room`.
     """
-    inside = fresh[first + 1 : last]
+    inside = fresh.rows[first + 1 : last]
     if not inside.any():
         return [(first, last)]
     cuts = first + 1 + np.flatnonzero(inside.any(axis=1))
@@ -41,7 +40,7 @@ def cleared(tape: Tape, steps: Iterable[int]) -> Iterator[None]:
     """For a while, the state before each of ``steps`` is zero in the lanes that begin there."""
     saved = []
     for step in steps:
-        lanes = np.flatnonzero(tape.fresh[step])
+        lanes = np.flatnonzero(tape.fresh.rows[step])
         if lanes.size:
             for rows in tape.states.values():
                 saved.append((rows[step], lanes, rows[step, lanes]))
