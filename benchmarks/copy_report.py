@@ -117,7 +117,7 @@ def _settings(found: Results) -> Iterator[str]:
 def _differences(found: Results) -> Iterator[str]:
     yield (
         "Optimizer: theirs is gradient descent with a rate of √K, the mean gradient clipped to a "
-        "norm of 1 / K, and a weight decay of 1e-5, which the library does not have. Steps that "
+        "norm of 1 / K, and a weight decay of 1e-5, which is left out here. Steps that "
         "are clipped like this become smaller the larger K is: with them and their initial "
         "parameters, but no decay, K = 30 was still at 1.205 after 66 passes."
     )
