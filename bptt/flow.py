@@ -190,8 +190,7 @@ class _Run:
         self.model, self.valid = model, batch.valid
         self.steps, self.lanes = batch.x.shape[:2]
         self.weights = ModelWeights(model.layers, model.params)
-        for work in self.weights.packing(back=True):
-            work()
+        self.weights.pack(back=True)
         self.window = Window(model.layers, self.lanes, self.steps, model.dtype, backward=True)
         self.window.begin(state)
         self.window.forward(self.weights, batch.x)

@@ -38,8 +38,7 @@ def histories(
     x = model.check_input(x)
     steps, lanes = x.shape[:2]
     weights = ModelWeights(model.layers, model.params)
-    for work in weights.packing(back=False):
-        work()
+    weights.pack(back=False)
     window = Window(model.layers, lanes, steps, model.dtype, backward=False)
     window.begin(model.check_state(state, lanes))
     window.forward(weights, x)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Real
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from .checks import is_number
 from .layers import Layer
 from .recompute import RecomputedWindow
 from .window import Window
@@ -30,7 +30,7 @@ def check_memory(memory: Memory) -> None:
     """
     if memory is None or memory == "sqrt":
         return
-    if isinstance(memory, bool) or not isinstance(memory, Real) or not memory > 0:
+    if not is_number(memory) or not memory > 0:
         raise ValueError(f'memory must be "sqrt", a positive number of MB, or None, got {memory!r}')
 
 

@@ -208,8 +208,7 @@ class Model:
         window = Window(self.layers, lanes, rows, self.dtype, backward=False,
                         lookup_ids=worthwhile_ids(rows, lanes))  # fmt: skip
         weights = ModelWeights(self.layers, self.params)
-        for work in weights.packing(back=False):
-            work()
+        weights.pack(back=False)
         window.begin(state)
         y = np.empty((steps, lanes, self.n_out), self.dtype)
         for first in range(0, steps, window.capacity):

@@ -34,3 +34,8 @@ class ModelWeights:
     def packing(self, back: bool) -> list[Callable[[], None]]:
         """The pieces of work that pack all layers for going forward, and back if wanted."""
         return self._forward + self._back if back else self._forward
+
+    def pack(self, back: bool) -> None:
+        """Pack all layers for going forward, and back if wanted, on the caller's thread."""
+        for work in self.packing(back):
+            work()

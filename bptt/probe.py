@@ -44,8 +44,7 @@ def last_loss_errors(
     steps, lanes = x.shape[:2]
     window = Window(model.layers, lanes, steps, model.dtype, backward=True)
     weights = ModelWeights(model.layers, model.params)
-    for work in weights.packing(back=True):
-        work()
+    weights.pack(back=True)
     window.begin(state)
     window.forward(weights, x, resets)
     window.weigh(None)

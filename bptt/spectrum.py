@@ -97,8 +97,7 @@ def _jacobians(model: Model, x: NDArray, state: Mapping[str, NDArray]) -> Iterat
     names = [f"{i}.{name}" for i, layer in enumerate(model.layers) for name in layer.flowing]
     count = sum(state[name].size for name in names)
     weights = ModelWeights(model.layers, model.params)
-    for work in weights.packing(back=True):
-        work()
+    weights.pack(back=True)
     window = Window(model.layers, count, 1, model.dtype, backward=True)
     grads = parts(model.params.like(), model.layers)
     window.begin(_in_lanes(model, state, count))

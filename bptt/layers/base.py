@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..checks import check_count
 from .lookup import Lookup
 from .weights import Scratch
 
@@ -249,5 +250,4 @@ def check_size(**sizes: int) -> None:
     ValueError : naming the size.
     """
     for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
-            raise ValueError(f"{name} must be a positive integer, got {size!r}")
+        check_count(name, size)
