@@ -28,7 +28,8 @@ __all__ = ["load", "save"]
 
 _KNOWN = LOSSES | OPTIMIZERS | SCHEDULES | TRUNCATIONS | CLIPS
 _POLICIES = ("loss", "optimizer", "truncation", "clip")
-_COUNTERS = ("n", "epoch", "seconds", "memo")
+_OPTIONS = ("workers", "seed")
+_COUNTERS = ("n", "epoch", "seconds", "time", "memo")
 
 
 def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
@@ -41,8 +42,13 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     """
     config = {name: describe(getattr(trainer, name), _KNOWN) for name in _POLICIES}
     config |= {name: getattr(trainer, name) for name in _COUNTERS}
-    config |= {"model": trainer.model.config(), "workers": trainer.workers, "pass": None}
-    arrays = {f"params.{name}": view for name, view in trainer.model.params.items()}
+    config |= {
+        "model": trainer.model.config(),
+        "workers": trainer.workers,
+        "seed": trainer.seed,
+        "pass": None,
+    }
+    arrays = {f"params.{name}": view for name, view in trainer.model.arrays.items()}
     arrays |= {f"moments.{name}": moment for name, moment in trainer.moments.items()}
     arrays |= {f"history.{name}": column for name, column in trainer.history.to_arrays().items()}
     if trainer.under_way is not None and not trainer.under_way.finished:
@@ -74,9 +80,9 @@ def _restored(
     kind: type[Trainer],
 ) -> Trainer:
     model = Model.from_config(config["model"])
-    files.fill(path, model.params, _under("params.", arrays))
+    files.fill(path, model.arrays, _under("params.", arrays))
     policies = {name: build(config[name], _KNOWN) for name in _POLICIES}
-    trainer = kind(model, **policies, workers=config["workers"])
+    trainer = kind(model, **policies, **{name: config[name] for name in _OPTIONS})
     for name in _COUNTERS:
         setattr(trainer, name, config[name])
     files.fill(path, trainer.moments, _under("moments.", arrays))

@@ -189,7 +189,7 @@ class _Run:
     ) -> None:
         self.model, self.valid = model, batch.valid
         self.steps, self.lanes = batch.x.shape[:2]
-        self.weights = ModelWeights(model.layers, model.params)
+        self.weights = ModelWeights(model.layers, model.params, model.buffers)
         self.weights.pack(back=True)
         self.window = Window(model.layers, self.lanes, self.steps, model.dtype, backward=True)
         self.window.begin(state)
@@ -238,7 +238,7 @@ class _Run:
         found = {}
         for i, layer in enumerate(self.model.layers):
             for name in layer.flowing:
-                if name == layer.carried[0]:
+                if name == layer.flowing[0]:
                     norms = window.norms(i)[0]
                 else:
                     norms = np.linalg.norm(arrived[f"{i}.{name}"].astype(np.float64), axis=1)

@@ -9,7 +9,9 @@ from typing import NamedTuple
 from numpy.typing import ArrayLike, NDArray
 
 from .block import Block
-from .checks import check_bound
+from .checks import check_bound, check_seed
+from .layers.draws import keys
+from .layers.marks import Marks
 from .losses import Loss
 from .memory import Memory, check_memory
 from .model import Model
@@ -48,6 +50,8 @@ def value_and_grad(
     *,
     mask: NDArray | None = None,
     resets: NDArray | None = None,
+    ended: NDArray | None = None,
+    seed: int | None = None,
     clip_delta: float | None = None,
     memory: Memory = None,
     workers: int = 1,
@@ -62,6 +66,9 @@ def value_and_grad(
     mask : (n, B) bool, False where a target does not count.
     resets : (T, B) bool, True where a new sequence begins: the state is zero there, and no error
         flows back from there.
+    ended : (T, B) bool, True where a lane has ended, and x is padding.
+    seed : of what is random in training, and a sign that layers should do what they do in training;
+        None for what they do otherwise.
     clip_delta : largest norm of δ_t of a lane, as in `TBPTT`.
     memory : "sqrt", or a budget in MB, to run steps again instead of storing what they left, as in
         `TBPTT`; None to store all.
@@ -78,8 +85,9 @@ def value_and_grad(
     DataError : if an id or a float cannot be used.
     ShapeError : if a shape or a dtype does not fit.
     """
+    marks = _Given(mask, resets, ended, seed)
     team, mean, _ = _window(
-        model, loss, x, targets, state, mask, resets, clip_delta, memory, workers, want_dx=False
+        model, loss, x, targets, state, marks, clip_delta, memory, workers, want_dx=False
     )
     return mean, team.gradient, team.state()
 
@@ -93,6 +101,8 @@ def gradients(
     *,
     mask: NDArray | None = None,
     resets: NDArray | None = None,
+    ended: NDArray | None = None,
+    seed: int | None = None,
     clip_delta: float | None = None,
     memory: Memory = None,
     workers: int = 1,
@@ -101,8 +111,9 @@ def gradients(
 
     Parameters and errors are those of `value_and_grad`.
     """
+    marks = _Given(mask, resets, ended, seed)
     team, mean, bound = _window(
-        model, loss, x, targets, state, mask, resets, clip_delta, memory, workers, want_dx=True
+        model, loss, x, targets, state, marks, clip_delta, memory, workers, want_dx=True
     )
     return Gradients(
         loss=mean,
@@ -114,14 +125,28 @@ def gradients(
     )
 
 
+class _Given(NamedTuple):
+    """What a caller says of the steps, unchecked."""
+
+    mask: NDArray | None
+    resets: NDArray | None
+    ended: NDArray | None
+    seed: int | None
+
+    def marks(self, model: Model, steps: int, lanes: int) -> Marks:
+        if self.seed is not None:
+            check_seed(self.seed)
+        drawn = keys(self.seed, 0, steps, lanes) if model.trains and self.seed is not None else None
+        return Marks(self.resets, self.ended, drawn)
+
+
 def _window(
     model: Model,
     loss: Loss,
     x: ArrayLike,
     targets: ArrayLike,
     state: Mapping[str, NDArray] | None,
-    mask: NDArray | None,
-    resets: NDArray | None,
+    given: _Given,
     clip_delta: float | None,
     memory: Memory,
     workers: int,
@@ -138,7 +163,7 @@ def _window(
         check_bound("clip_delta", clip_delta)
     check_memory(memory)
     check_workers(workers)
-    batch = Batch.of(model, loss, x, targets, mask, resets)
+    batch = Batch.of(model, loss, x, targets, given.mask, given.marks(model, steps, lanes))
     team = Workers(model, lanes, workers, steps, memory)
     team.reserve(steps)
     team.begin(state)

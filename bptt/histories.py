@@ -37,7 +37,7 @@ def histories(
     """
     x = model.check_input(x)
     steps, lanes = x.shape[:2]
-    weights = ModelWeights(model.layers, model.params)
+    weights = ModelWeights(model.layers, model.params, model.buffers)
     weights.pack(back=False)
     window = Window(model.layers, lanes, steps, model.dtype, backward=False)
     window.begin(model.check_state(state, lanes))

@@ -17,8 +17,9 @@ from .errors import DataError, FileFormatError, ShapeError
 from .generate import generate
 from .kernels.checks import all_finite
 from .layers import LAYERS, Layer
-from .packed import ModelWeights, parts
-from .task import check_resets
+from .layers.marks import NOTHING, Marks
+from .packed import ModelWeights, together
+from .task import check_marks
 from .window import Window, worthwhile_ids
 
 __all__ = ["Model"]
@@ -58,25 +59,38 @@ class Model:
         self.layers = tuple(layers)
         self.dtype = _dtype(dtype)
         _check_stack(self.layers)
-        shapes = {
-            f"{i}.{name}": shape
-            for i, layer in enumerate(self.layers)
-            for name, shape in layer.shapes().items()
-        }
-        self._params = Block(shapes, self.dtype)
+        self._params = self._block([layer.shapes() for layer in self.layers])
+        self._buffers = self._block([layer.buffers() for layer in self.layers])
         rng = np.random.default_rng(seed)
         self._states: tuple[int, Block] | None = None
+        named = together(self._params, self._buffers, self.layers)
         self._stack = [
             (layer, params, len(layer.carried) * layer.sizes[1])
-            for layer, params in zip(self.layers, parts(self.params, self.layers), strict=True)
+            for layer, params in zip(self.layers, named, strict=True)
         ]
         for layer, params, _ in self._stack:
             layer.initialize(params, rng)
+
+    def _block(self, shapes: Sequence[Mapping[str, tuple[int, ...]]]) -> Block:
+        return Block(
+            {f"{i}.{name}": shape for i, of in enumerate(shapes) for name, shape in of.items()},
+            self.dtype,
+        )
 
     @property
     def params(self) -> Block:
         """All parameters, in place: ``params["1.Wh"][...] = 0``."""
         return self._params
+
+    @property
+    def buffers(self) -> Block:
+        """What goes with the parameters but is not learned, named as they are; often empty."""
+        return self._buffers
+
+    @property
+    def arrays(self) -> dict[str, NDArray]:
+        """Parameters and buffers, in place, by name: what a file holds."""
+        return {**self._params, **self._buffers}
 
     @property
     def n_in(self) -> int:
@@ -92,6 +106,11 @@ class Model:
     def reads_ids(self) -> bool:
         """Whether the input is integers (T, B) rather than floats (T, B, I)."""
         return self.layers[0].reads_ids
+
+    @property
+    def trains(self) -> bool:
+        """Whether some layer works otherwise in training."""
+        return any(layer.trains for layer in self.layers)
 
     def zero_state(self, lanes: int) -> Block:
         """The state before the first step: ``"1.h"`` -> (B, H), all zero."""
@@ -113,6 +132,7 @@ class Model:
         x: ArrayLike,
         state: Mapping[str, NDArray] | None = None,
         resets: NDArray | None = None,
+        ended: NDArray | None = None,
     ) -> tuple[NDArray, Block]:
         """Run over the steps of ``x``.
 
@@ -121,6 +141,7 @@ class Model:
         x : (T, B) integer ids, or (T, B, I) floats.
         state : what an earlier call returned, to go on from there; zeros if None.
         resets : (T, B) bool, True where a new sequence begins, before which the state is zero.
+        ended : (T, B) bool, True where a lane has ended, and x is padding.
 
         Returns
         -------
@@ -135,8 +156,10 @@ class Model:
         x = self.check_input(x)
         steps, lanes = x.shape[:2]
         state = self.check_state(state, lanes)
-        if resets is not None:
-            return self._run_window(x, state, check_resets(resets, x.shape[:2]))
+        if resets is not None or ended is not None:
+            given = {"resets": resets, "ended": ended}
+            checked = {name: check_marks(name, m, x.shape[:2]) for name, m in given.items()}
+            return self._run_window(x, state, Marks(**checked))
         run = self._run_steps if steps * lanes <= _UNPACKED else self._run_window
         return run(x, state)
 
@@ -200,23 +223,21 @@ class Model:
         )
 
     def _run_window(
-        self, x: NDArray, state: Mapping[str, NDArray], resets: NDArray | None = None
+        self, x: NDArray, state: Mapping[str, NDArray], marks: Marks = NOTHING
     ) -> tuple[NDArray, Block]:
         """A window at a time, from packed weights."""
         steps, lanes = x.shape[:2]
         rows = min(steps, _STEPS)
         window = Window(self.layers, lanes, rows, self.dtype, backward=False,
                         lookup_ids=worthwhile_ids(rows, lanes))  # fmt: skip
-        weights = ModelWeights(self.layers, self.params)
+        weights = ModelWeights(self.layers, self.params, self.buffers)
         weights.pack(back=False)
         window.begin(state)
         y = np.empty((steps, lanes, self.n_out), self.dtype)
         for first in range(0, steps, window.capacity):
             part = x[first : first + window.capacity]
             window.make_room(len(part), keep=0)
-            window.forward(
-                weights, part, None if resets is None else resets[first : first + len(part)]
-            )
+            window.forward(weights, part, marks.steps(first, first + len(part)))
             newest = slice(window.stop - len(part), window.stop)
             y[first : first + len(part)] = window.y[newest, :, : self.n_out]
         final = self.zero_state(lanes)
@@ -309,7 +330,7 @@ class Model:
         ------
         OSError : if the file cannot be written.
         """
-        files.write(path, "model", self.params, self.config())
+        files.write(path, "model", self.arrays, self.config())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Model:
@@ -325,7 +346,7 @@ class Model:
             model = cls.from_config(config)
         except (KeyError, TypeError, ValueError) as error:
             raise FileFormatError(f"{path} does not hold a model that fits: {error}") from error
-        files.fill(path, model.params, arrays)
+        files.fill(path, model.arrays, arrays)
         return model
 
     def __repr__(self) -> str:

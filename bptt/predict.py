@@ -32,7 +32,7 @@ def predict(model: Model, source: Source) -> NDArray:
     while reader.position < source.steps:
         begins, start = reader.begins, reader.position
         chunk = reader.take(_STEPS)
-        y, state = model(chunk.x, None if begins else state, chunk.resets)
+        y, state = model(chunk.x, None if begins else state, chunk.resets, chunk.ended)
         valid = np.ones(y.shape[:2], np.bool_) if chunk.mask is None else chunk.mask
         if source.targets_are_ids:
             valid = valid & (chunk.targets >= 0)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .layers.base import Span
+from .layers.marks import NOTHING, Marks
 from .losses import Loss
 from .model import Model
 from .packed import ModelWeights, parts
@@ -24,7 +25,7 @@ def last_loss_errors(
     targets: NDArray,
     valid: NDArray,
     state: Mapping[str, NDArray],
-    resets: NDArray | None = None,
+    marks: Marks = NOTHING,
     lags: int | None = None,
 ) -> NDArray:
     """∂ℓ_s/∂h_{s-k} of the losses at the last step s, for the lags k = 0, 1, ...
@@ -34,7 +35,7 @@ def last_loss_errors(
     x : (T, B) ids or (T, B, I), checked.
     targets, valid : (1, B, ...) and (1, B), of the last step, as the loss reads them.
     state : to start from.
-    resets : (T, B) bool, True where a new sequence begins; None if none does.
+    marks : of the T steps.
     lags : how many; T if None.
 
     Returns
@@ -43,10 +44,10 @@ def last_loss_errors(
     """
     steps, lanes = x.shape[:2]
     window = Window(model.layers, lanes, steps, model.dtype, backward=True)
-    weights = ModelWeights(model.layers, model.params)
+    weights = ModelWeights(model.layers, model.params, model.buffers)
     weights.pack(back=True)
     window.begin(state)
-    window.forward(weights, x, resets)
+    window.forward(weights, x, marks)
     window.weigh(None)
     window.add_losses(loss, Task(x, targets, valid, 1.0))
     grads = parts(model.params.like(), model.layers)
@@ -73,16 +74,17 @@ def loss_errors(
         return None
     last = int(steps[0])
     newest = slice(last - targets_from, last - targets_from + 1)
-    resets = None if batch.resets is None else batch.resets[: last + 1]
     x, targets, valid = batch.x[: last + 1], batch.targets[newest], batch.valid[newest]
-    return last_loss_errors(model, loss, x, targets, valid, state, resets, lags)
+    return last_loss_errors(
+        model, loss, x, targets, valid, state, batch.marks.steps(0, last + 1), lags
+    )
 
 
 def _of_all_layers(window: Window) -> NDArray:
     """(B, ΣH) float64, δ of the step that `Window.go_back` came to."""
     found = [
-        tape.errors[layer.carried[0]][:, : layer.sizes[1]]
+        tape.errors[layer.flowing[0]][:, : layer.sizes[1]]
         for layer, tape in zip(window.layers, window.tapes, strict=True)
-        if layer.carried
+        if layer.flowing
     ]
     return np.concatenate(found, axis=1, dtype=np.float64)

@@ -19,6 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from .layers import Layer
 from .layers.base import Kept, Span
+from .layers.marks import Marks
 from .losses import Loss
 from .packed import ModelWeights
 from .task import Reach, Task
@@ -54,7 +55,9 @@ class RecomputedWindow:
         self._dtype, self._lookup_ids, self._keep = dtype, lookup_ids, 0
         self._inner = self._window(segment)
         self._older = self._inner.x[:0].copy()
-        self._fresh = self._old_fresh = np.zeros((0, lanes), np.bool_)
+        self._trains = any(layer.trains for layer in layers)
+        self._marks = self._no_marks(capacity)
+        self._old_marks = self._marks.steps(0, 0)
         self.dx: NDArray | None = None
         self._x = self._older
         self._norms: dict[int, NDArray] = {}
@@ -72,7 +75,7 @@ class RecomputedWindow:
     def _measure(self, steps: int, segment: int) -> None:
         """Make what grows with the steps of a window and of a stretch as large as they are."""
         layers = list(enumerate(self.layers))
-        self._norms = {i: np.zeros((steps, self.lanes)) for i, layer in layers if layer.carried}
+        self._norms = {i: np.zeros((steps, self.lanes)) for i, layer in layers if layer.flowing}
         self._slopes = {
             i: np.zeros((steps, len(layer.gate_names))) for i, layer in layers if layer.gate_names
         }
@@ -83,6 +86,10 @@ class RecomputedWindow:
     def _window(self, segment: int) -> Window:
         return Window(self.layers, self.lanes, segment, self._dtype, backward=True,
                       lookup_ids=self._lookup_ids)  # fmt: skip
+
+    def _no_marks(self, steps: int) -> Marks:
+        keys = np.zeros((steps, self.lanes), np.uint64) if self._trains else None
+        return Marks(keys=keys).filled(steps, self.lanes)
 
     def _zero_state(self) -> State:
         return {
@@ -99,7 +106,7 @@ class RecomputedWindow:
     def begin(self, state: Mapping[str, NDArray] | None = None, first_lane: int = 0) -> None:
         """As `Window.begin`."""
         self.start = self.stop = self._keep = 0
-        self._older, self._old_fresh = self._older[:0], self._old_fresh[:0]
+        self._older, self._old_marks = self._older[:0], self._old_marks.steps(0, 0)
         for name, rows in self._edges.items():
             rows[...] = 0 if state is None else state[name][first_lane : first_lane + self.lanes]
 
@@ -126,14 +133,17 @@ class RecomputedWindow:
 
     def views(self, keep: int) -> dict[str, Kept]:
         """As `Window.views`; of states, those before and after these steps."""
-        views = {"x": Kept(self._older, 0, 0), "resets": Kept(self._old_fresh, 0, 0)}
+        views = {"x": Kept(self._older, 0, 0)}
+        for name, rows in self._old_marks._asdict().items():
+            if rows is not None:
+                views[name] = Kept(rows, 0, 0)
         return views | {name: Kept(rows, 0, 0) for name, rows in self._edges.items()}
 
     def resume(self, steps: int) -> None:
         """As `Window.resume`."""
         self.start, self.stop, self._keep = 0, steps, steps
         self._older = np.zeros((steps, *self._inner.x.shape[1:]), self._inner.x.dtype)
-        self._old_fresh = np.zeros((steps, self.lanes), np.bool_)
+        self._old_marks = self._no_marks(steps)
 
     def update(
         self,
@@ -147,9 +157,8 @@ class RecomputedWindow:
         x = np.concatenate([self._older, task.x]) if len(self._older) else task.x
         self.stop, self._keep = len(x), min(reach.keep, len(x))
         self._older, self._x = x[self.stop - self._keep :].copy(), x
-        new = np.zeros(task.x.shape[:2], np.bool_) if task.resets is None else task.resets
-        self._fresh = np.concatenate([self._old_fresh, new])
-        self._old_fresh = self._fresh[self.stop - self._keep :].copy()
+        self._marks = task.marks.filled(*task.x.shape[:2]).after(self._old_marks)
+        self._old_marks = self._marks.steps(self.stop - self._keep, self.stop)
         segments = self._segments(reach.segment)
         self._run_ahead(weights, x, segments)
         return self._run_back(weights, x, task, loss, grads, reach, segments)
@@ -174,7 +183,7 @@ class RecomputedWindow:
         for j, (first, last) in enumerate(segments):
             self._inner.begin(self._states[j])
             count = len(self.layers) if last == self.stop else self._carries
-            self._inner.forward(weights, x[first:last], self._fresh[first:last], count)
+            self._inner.forward(weights, x[first:last], self._marks.steps(first, last), count)
             self._inner.read_state(self._states[j + 1])
             if first <= before_next <= last:
                 self._inner.read_state(oldest, row=before_next - first)
@@ -199,7 +208,7 @@ class RecomputedWindow:
             newest = last == self.stop
             if not newest:
                 self._inner.begin(self._states[j])
-                self._inner.forward(weights, x[first:last], self._fresh[first:last])
+                self._inner.forward(weights, x[first:last], self._marks.steps(first, last))
             part = _part(task, self.stop - len(task.targets) - first, last - first)
             total += self._inner.add_losses(loss, part)
             self._inner.weigh(None if returning is None else returning[first:last])
@@ -219,10 +228,10 @@ class RecomputedWindow:
 
     def _returning(self, reach: Reach) -> NDArray | None:
         """(stop, B), the weights of what comes back to each step; None for 1."""
-        ends = self._fresh[1:]
+        ends = self._marks.resets[1:]
         if reach.weights is None and not ends.any():
             return None
-        returning = np.ones(self._fresh.shape)
+        returning = np.ones(self._marks.resets.shape)
         if reach.weights is not None:
             returning[self.stop - len(reach.weights) :] = reach.weights[:, np.newaxis]
         returning[:-1][ends] = 0
@@ -245,8 +254,8 @@ class RecomputedWindow:
         length = self._inner.capacity
         for j, first in enumerate(range(0, self.stop, length)):
             self._inner.begin(self._states[j])
-            rows = slice(first, first + length)
-            self._inner.forward(weights, self._x[rows], self._fresh[rows])
+            x = self._x[first : first + length]
+            self._inner.forward(weights, x, self._marks.steps(first, first + length))
             yield from self._inner.outputs(weights)
 
     def nbytes(self) -> int:
@@ -255,6 +264,7 @@ class RecomputedWindow:
         arrays = [array for state in states for array in state.values()]
         arrays += [
             self._older,
+            *(rows for rows in self._marks if rows is not None),
             *self._norms.values(),
             *self._slopes.values(),
         ]

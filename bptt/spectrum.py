@@ -61,7 +61,7 @@ def jacobian_spectrum(
     x = model.check_input(x)
     if x.shape[1] != 1:
         raise ShapeError(f"x must have one lane, got {x.shape[1]}")
-    if not any(layer.carried for layer in model.layers):
+    if not any(layer.flowing for layer in model.layers):
         raise ValueError(f"{model} has no recurrent layer, so no state whose Jacobian to take")
     outputs = _outputs(model)
     product = basis = np.eye(len(outputs))
@@ -81,7 +81,7 @@ def _outputs(model: Model) -> NDArray[np.bool_]:
     """(N,), which components of the whole state belong to the first state of a layer."""
     return np.concatenate(
         [
-            np.full(layer.sizes[1], name == layer.carried[0])
+            np.full(layer.sizes[1], name == layer.flowing[0])
             for layer in model.layers
             for name in layer.flowing
         ]
@@ -96,7 +96,7 @@ def _jacobians(model: Model, x: NDArray, state: Mapping[str, NDArray]) -> Iterat
     """
     names = [f"{i}.{name}" for i, layer in enumerate(model.layers) for name in layer.flowing]
     count = sum(state[name].size for name in names)
-    weights = ModelWeights(model.layers, model.params)
+    weights = ModelWeights(model.layers, model.params, model.buffers)
     weights.pack(back=True)
     window = Window(model.layers, count, 1, model.dtype, backward=True)
     grads = parts(model.params.like(), model.layers)

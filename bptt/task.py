@@ -9,26 +9,29 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import ShapeError
+from .layers.marks import NOTHING, Marks
 from .losses import Loss
 
 if TYPE_CHECKING:
     from .data import Chunk
     from .model import Model
 
-__all__ = ["Batch", "Reach", "Task", "check_resets"]
+__all__ = ["Batch", "Reach", "Task", "check_marks"]
 
 
-def check_resets(given: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """``given`` as booleans of ``shape``.
+def check_marks(name: str, given: ArrayLike | None, shape: tuple[int, ...]) -> NDArray | None:
+    """``given`` as booleans of ``shape``; None stays None.
 
     Raises
     ------
     ShapeError : if it is something else.
     """
-    resets = np.asarray(given)
-    if resets.dtype != np.bool_ or resets.shape != shape:
-        raise ShapeError(f"resets must be {shape} of bool, got {resets.shape} of {resets.dtype}")
-    return resets
+    if given is None:
+        return None
+    marks = np.asarray(given)
+    if marks.dtype != np.bool_ or marks.shape != shape:
+        raise ShapeError(f"{name} must be {shape} of bool, got {marks.shape} of {marks.dtype}")
+    return marks
 
 
 class Batch(NamedTuple):
@@ -38,19 +41,19 @@ class Batch(NamedTuple):
     targets : (n, B, ...) for the last n <= k steps, as the loss reads them.
     valid : (n, B) bool.
     count : how many are.
-    resets : (k, B) bool, True where a new sequence begins; None if none does.
+    marks : of the k steps.
     """
 
     x: NDArray
     targets: NDArray
     valid: NDArray
     count: int
-    resets: NDArray | None = None
+    marks: Marks = NOTHING
 
     @classmethod
     def of(cls, model: Model, loss: Loss, x: NDArray, targets: ArrayLike,
-           mask: NDArray | None, resets: NDArray | None = None) -> Batch:  # fmt: skip
-        """Check the targets for ``x``, which has been checked.
+           mask: NDArray | None, marks: Marks = NOTHING) -> Batch:  # fmt: skip
+        """Check the targets and marks for ``x``, which has been checked.
 
         Raises
         ------
@@ -59,18 +62,19 @@ class Batch(NamedTuple):
         targets = loss.targets(targets, x.shape[1], model.n_out, model.dtype)
         if not 1 <= len(targets) <= len(x):
             raise ShapeError(f"targets have {len(targets)} steps, but x has {len(x)}")
-        mask = None if mask is None else np.asarray(mask)
-        if mask is not None and (mask.dtype != np.bool_ or mask.shape != targets.shape[:2]):
-            raise ShapeError(
-                f"mask must be {targets.shape[:2]} of bool, got {mask.shape} of {mask.dtype}"
-            )
-        resets = None if resets is None else check_resets(resets, x.shape[:2])
-        valid = loss.valid(targets, mask)
-        return cls(x, targets, valid, int(np.count_nonzero(valid)), resets)
+        valid = loss.valid(targets, check_marks("mask", mask, targets.shape[:2]))
+        marks = marks._replace(
+            resets=check_marks("resets", marks.resets, x.shape[:2]),
+            ended=check_marks("ended", marks.ended, x.shape[:2]),
+        )
+        return cls(x, targets, valid, int(np.count_nonzero(valid)), marks)
 
     @classmethod
-    def of_chunk(cls, model: Model, loss: Loss, chunk: Chunk, losses: int | None = None) -> Batch:
+    def of_chunk(cls, model: Model, loss: Loss, chunk: Chunk, losses: int | None = None,
+                 keys: NDArray | None = None) -> Batch:  # fmt: skip
         """``chunk`` with the targets of its last ``losses`` steps; of all if None.
+
+        keys : as in `Marks`.
 
         Raises
         ------
@@ -79,7 +83,8 @@ class Batch(NamedTuple):
         newest = slice(None if losses is None else -losses, None)
         mask = None if chunk.mask is None else chunk.mask[newest]
         x = model.check_input(chunk.x)
-        return cls.of(model, loss, x, chunk.targets[newest], mask, chunk.resets)
+        marks = Marks(chunk.resets, chunk.ended, keys)
+        return cls.of(model, loss, x, chunk.targets[newest], mask, marks)
 
 
 class Task(NamedTuple):
@@ -89,14 +94,14 @@ class Task(NamedTuple):
     targets : (n, B, ...) for the last n <= k steps, as the loss reads them.
     valid : (n, B) bool.
     scale : of the error; one over the number of targets of all lanes makes it that of their mean.
-    resets : (k, B) bool, True where a new sequence begins; None if none does.
+    marks : of the k steps.
     """
 
     x: NDArray
     targets: NDArray
     valid: NDArray
     scale: float
-    resets: NDArray | None = None
+    marks: Marks = NOTHING
 
 
 class Reach(NamedTuple):

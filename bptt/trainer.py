@@ -16,12 +16,14 @@ from tqdm import tqdm
 
 from . import checkpoint
 from .block import Block
+from .checks import check_seed
 from .clip import Clip, ClipNorm, Clipping
 from .data import Chunk, Reader, Source
 from .errors import NonFiniteError
 from .evaluation import Evaluator
 from .history import History
 from .kernels.vectors import sum_of_squares
+from .layers.draws import keys
 from .losses import Loss
 from .model import Model
 from .optimizers import Optimizer
@@ -72,11 +74,13 @@ class Trainer:
     loss, optimizer, truncation, clip : policies; ``clip=None`` clips nothing.
     workers : threads, each with a share of the lanes; None for what is best for this machine and
         the size of the model. Results are the same, to the bit, for the same number of workers.
+    seed : of what is random in training, such as dropout; the same draws for any number of workers.
 
     Attributes
     ----------
     n : finished updates.
     epoch : finished passes.
+    time : steps of all updates, by which draws differ from step to step.
     seconds : spent in updates and evaluations.
     history : of all calls of `fit`.
     moments : what the optimizer carries from update to update.
@@ -99,6 +103,7 @@ class Trainer:
         truncation: Truncation,
         clip: Clip | None = None,
         workers: int | None = None,
+        seed: int = 0,
     ) -> None:
         kinds = {"model": Model, "loss": Loss, "optimizer": Optimizer, "truncation": Truncation}
         given = {"model": model, "loss": loss, "optimizer": optimizer, "truncation": truncation}
@@ -108,10 +113,12 @@ class Trainer:
         if clip is not None and not isinstance(clip, Clip):
             raise TypeError(f"clip must be a Clip or None, got {clip!r}")
         check_workers(workers)
+        check_seed(seed)
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.truncation, self.clip = truncation, clip
         self.workers = None if workers is None else int(workers)
-        self.n = self.epoch = 0
+        self.seed = int(seed)
+        self.n = self.epoch = self.time = 0
         self.seconds = 0.0
         self.history = History(clip.norm if isinstance(clip, ClipNorm) else None)
         self.moments = {name: np.zeros_like(model.params.flat) for name in optimizer.moments}
@@ -213,7 +220,7 @@ class Trainer:
     def _update(self, chunk: Chunk, plan: Plan, keep: int) -> Step:
         began = time.perf_counter()
         bound = self.truncation.bound
-        batch = Batch.of_chunk(self.model, self.loss, chunk, plan.losses)
+        batch = Batch.of_chunk(self.model, self.loss, chunk, plan.losses, self._keys(chunk))
         self.team.reserve(plan.k2, self.truncation.slides)
         reach = Reach(plan.k2, keep, bound, plan.weights)
         scale = None if plan.per is None else 1 / (plan.per * batch.x.shape[1])
@@ -224,17 +231,25 @@ class Trainer:
             self.under_way = self._newest = None
             raise self._failure()
         self.n += 1
+        self.time += len(batch.x)
         rate, clipping = 0.0, _UNCLIPPED if self.clip is None else self.clip.clipping(norm)
         if batch.count:
             rate = plan.rate * self.optimizer.rate(self.n - 1, self.epoch)
             self.optimizer.update(
                 self.model.params.flat, grads.flat, self.moments, self.n, rate, clipping
             )
+            self.team.settle()
         self._newest = plan.k2, rate, clipping
         self.seconds += time.perf_counter() - began
         loss = total / batch.count if batch.count else math.nan
         norms = flow(self.team, plan.k2, bound)
         return Step(self.n, loss, batch.count, norm, grads, len(batch.x), plan.k2, norms)
+
+    def _keys(self, chunk: Chunk) -> NDArray | None:
+        """For layers that do something else in training; None if there is none."""
+        if not self.model.trains:
+            return None
+        return keys(self.seed, self.time, *chunk.x.shape[:2])
 
     def fit(
         self,

@@ -91,8 +91,8 @@ def flow(team: Workers, k2: int, clip_delta: float = math.inf) -> dict[str, NDAr
 def _norms(team: Workers, k2: int) -> Iterator[tuple[str, NDArray]]:
     """Name and (k, B) norms of δ_t of each recurrent layer."""
     for i, layer in enumerate(team.model.layers):
-        if layer.carried:
-            yield f"{i}.{layer.carried[0]}", team.norms(i, k2)
+        if layer.flowing:
+            yield f"{i}.{layer.flowing[0]}", team.norms(i, k2)
 
 
 def _newest(values: NDArray, k2: int) -> NDArray:

@@ -17,8 +17,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from .kernels.target import padded, zeros
 from .layers import Layer
-from .layers.base import Beginnings, Kept, Room, Span, Tape
+from .layers.base import Kept, Room, Span, Tape
 from .layers.lookup import Lookup
+from .layers.marks import NOTHING, Marked, Marks
 from .layers.weights import Scratch
 from .losses import Loss
 from .packed import ModelWeights
@@ -75,12 +76,13 @@ class Window:
         self.tapes: list[Tape] = []
         self._back = np.ones((capacity, lanes), dtype)
         self._weighed = False
-        self._fresh = Beginnings(np.zeros((capacity, lanes), np.bool_))
-        room = Room(capacity, lanes, dtype, 0, self._back, self._fresh)
-        for layer, above in zip(layers, [*layers[1:], None], strict=True):
+        self._marked = Marked.of(capacity, lanes, any(layer.trains for layer in layers))
+        self._fresh = self._marked.resets
+        room = Room(capacity, lanes, dtype, 0, self._back, *self._marked, salt=0)
+        for i, (layer, above) in enumerate(zip(layers, [*layers[1:], None], strict=True)):
             below = self.tapes[-1].y if self.tapes else self.x
             read = above is not None and above.reads_lookups
-            room = room._replace(lookup_ids=lookup_ids if read else 0)
+            room = room._replace(lookup_ids=lookup_ids if read else 0, salt=i)
             self.tapes.append(layer.tape(below, room))
         self.dx: NDArray | None = None
         self._dtype = dtype
@@ -171,11 +173,16 @@ class Window:
 
     def resume(self, steps: int) -> None:
         """Take the first ``steps`` rows for those of earlier updates; `views` writes them."""
-        self.start, self.stop, self._kept, self._fresh.some = 0, steps, steps, True
+        self.start, self.stop, self._kept = 0, steps, steps
+        for marked in self._marked:
+            marked.some = True
 
     def kept(self) -> dict[str, Kept]:
         """By name, all that goes with the steps."""
-        kept = {"x": Kept(self.x, 0, 0), "resets": Kept(self._fresh.rows, 0, 0)}
+        kept = {"x": Kept(self.x, 0, 0)}
+        for name, marked in zip(Marks._fields, self._marked, strict=True):
+            if len(marked.rows):
+                kept[name] = Kept(marked.rows, 0, 0)
         for i, tape in enumerate(self.tapes):
             kept |= {f"{i}.{name}": rows for name, rows in tape.kept().items()}
         return kept
@@ -200,21 +207,18 @@ class Window:
         self,
         weights: ModelWeights,
         x: NDArray,
-        resets: NDArray | None = None,
+        marks: Marks = NOTHING,
         count: int | None = None,
     ) -> None:
         """Run the next len(x) steps, for which there must be room, on x (T, B) or (T, B, I).
 
-        resets : (T, B) bool, True where the state is zero before the step; None for nowhere.
+        marks : of these steps.
         count : how many layers are run, from the input up; all if None.
         """
         first, last = self.stop, self.stop + len(x)
         self.x[first:last] = x
-        if resets is not None:
-            self._fresh.rows[first:last] = resets
-            self._fresh.some = self._fresh.some or bool(resets.any())
-        elif self._fresh.some:
-            self._fresh.rows[first:last] = False
+        for marked, given in zip(self._marked, marks, strict=True):
+            marked.write(first, last, given)
         for i, layer in enumerate(self.layers[:count]):
             layer.forward(weights.packed[i], self.tapes[i], first, last)
         self.stop = last
@@ -227,7 +231,7 @@ class Window:
     def evaluate(self, weights: ModelWeights, task: Task, loss: Loss) -> float:
         """Run the steps of ``task``, and add up its losses."""
         self.make_room(len(task.x), keep=0)
-        self.forward(weights, task.x, task.resets)
+        self.forward(weights, task.x, task.marks)
         return self.add_losses(loss, task)
 
     def update(
@@ -245,7 +249,7 @@ class Window:
         steps = len(task.x)
         self.make_room(steps, reach.k2 - steps)
         self._kept = reach.keep
-        self.forward(weights, task.x, task.resets)
+        self.forward(weights, task.x, task.marks)
         total = self.add_losses(loss, task)
         self.weigh(None if reach.weights is None else reach.weights[:, np.newaxis])
         first = max(self.start, self.stop - reach.k2)
@@ -316,7 +320,7 @@ class Window:
 
     def nbytes(self) -> int:
         """Bytes that all arrays of this window take, but for the gradient of x."""
-        arrays = [self.x, self._back, *self._dy]
+        arrays = [self.x, self._back, *self._dy, *(marked.rows for marked in self._marked)]
         arrays += self._scratch if self._scratch else ()
         for tape in self.tapes:
             arrays += tape.arrays_in_all()

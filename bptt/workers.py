@@ -74,7 +74,8 @@ class Workers:
         self.model, self.lanes, self.usual = model, lanes, usual
         count = min(count, lanes)
         self.bounds = [lanes * i // count for i in range(count + 1)]
-        self.weights = ModelWeights(model.layers, model.params)
+        self.weights = ModelWeights(model.layers, model.params, model.buffers)
+        self._buffers = parts(model.buffers, model.layers)
         self.windows: list[AnyWindow] = []
         self._room, self._kept = (0, False), 0
         self._pool = Pool(count)
@@ -136,6 +137,13 @@ class Workers:
             for lanes in self._counts()
         ]
 
+    def settle(self) -> None:
+        """After an update, bring the buffers of all layers up to date."""
+        for i, buffers in enumerate(self._buffers):
+            if buffers:
+                tapes = [window.tapes[i] for window in self.windows]
+                self.model.layers[i].settle(buffers, tapes)
+
     @property
     def gradient(self) -> Block:
         return self._grads[0]
@@ -192,8 +200,8 @@ class Workers:
         lanes = slice(self.bounds[i], self.bounds[i + 1])
         targets = np.array(batch.targets[:, lanes], order="C")
         valid = np.array(batch.valid[:, lanes], order="C")
-        resets = None if batch.resets is None else batch.resets[:, lanes]
-        return Task(batch.x[:, lanes], targets, valid, scale, resets)
+        marks = batch.marks.lanes(lanes.start, lanes.stop)
+        return Task(batch.x[:, lanes], targets, valid, scale, marks)
 
     def _pack(self, back: bool) -> None:
         packing, count = self.weights.packing(back), len(self.windows)

@@ -34,16 +34,21 @@ def own(params, i):
     return {n.removeprefix(prefix): p for n, p in params.items() if n.startswith(prefix)}
 
 
-def step(layer, params, x, state):
-    """One step of one layer: (output, next state), x (..., B, I) or (B,) ids."""
+def step(layer, params, x, state, drawn=None):
+    """One step of one layer: (output, next state), x (..., B, I) or (B,) ids.
+
+    drawn : (B, n_out) uniform in [0, 1), for layers that are random in training; None outside it.
+    """
     kind = type(layer).__name__
     if kind == "Embedding":
         return params["W"][..., x, :], {}
     if kind == "Linear":
         return x @ params["W"] + params["b"][..., None, :], {}
     if kind == "Residual":
-        y, new = step(layer.layer, params, x, state)
+        y, new = step(layer.layer, params, x, state, drawn)
         return x + y, new
+    if kind == "Dropout":
+        return x if drawn is None else np.where(drawn < layer.p, 0, x / (1 - layer.p)), {}
     if kind == "Last":
         return x, {}
     if kind in ("Mean", "Max"):
@@ -103,22 +108,53 @@ def zero_state(layers, lanes):
     }
 
 
-def forward(layers, params, x, state, nudges=None, carried=None, resets=None):
+def mixed(bits):
+    """SplitMix64's scrambling of a 64-bit number."""
+    bits = (bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    bits = (bits ^ (bits >> 27)) * 0x94D049BB133111EB % 2**64
+    return bits ^ (bits >> 31)
+
+
+STRIDE = 0x9E3779B97F4A7C15
+
+
+def key(seed, t, lane):
+    """Of step ``t``, counted over the life of a trainer, and a lane."""
+    return mixed((mixed(mixed(seed) ^ t) + (lane + 1) * STRIDE) % 2**64) | 1
+
+
+def drawn(seed, first, steps, lanes, salt, units):
+    """(T, B, units) uniform numbers for the layer number ``salt``."""
+    found = np.empty((steps, lanes, units))
+    for t, b, j in np.ndindex(found.shape):
+        bits = key(seed, first + t, b) + ((salt << 32) | j) * STRIDE
+        found[t, b, j] = (mixed(bits % 2**64) >> 11) / 2**53
+    return found
+
+
+def forward(layers, params, x, state, nudges=None, carried=None, resets=None, seed=None, first=0):
     """y (..., T, B, O) and the final state.
 
     x : (T, B) ids or (..., T, B, I).
     nudges : layer -> (..., T, B, H), added to every h_t; the derivative by them is δ_t.
     resets : (T, B) bool, where the state is zero before the step.
+    seed : of what is random in training, whose steps before x are ``first``; None outside it.
     carried : "1.c" -> (..., T, B, H), added to the state after step t as the next step gets it.
     """
     ids = x.dtype.kind in "iu"
     state, outputs = dict(state), []
-    for t in range(x.shape[0] if ids else x.shape[-3]):
+    steps, lanes = x.shape if ids else x.shape[-3:-1]
+    draws = [
+        None if seed is None else drawn(seed, first, steps, lanes, i, layer.sizes[1])
+        for i, layer in enumerate(layers)
+    ]
+    for t in range(steps):
         y = x[t] if ids else x[..., t, :, :]
         if resets is not None:
             state = {name: s * ~resets[t][:, None] for name, s in state.items()}
         for i, layer in enumerate(layers):
-            y, new = step(layer, own(params, i), y, own(state, i))
+            given = None if draws[i] is None else draws[i][t]
+            y, new = step(layer, own(params, i), y, own(state, i), given)
             if nudges is not None and i in nudges:
                 nudge = nudges[i][..., t, :, :]
                 y, new["h"] = y + nudge, new["h"] + nudge

@@ -35,6 +35,7 @@ def test_with_few_ids_the_tape_has_no_embeddings(workers):
     assert list(read_tapes(team.windows, KEEP)) == [
         "x",
         "resets",
+        "ended",
         "1.h",
         "1.c",
         "1.z",
@@ -48,7 +49,7 @@ def test_what_is_read_is_what_the_oracle_finds(workers):
     model = a_model(MANY_IDS)
     team, x = after_a_while(model, workers)
     tapes, params = read_tapes(team.windows, KEEP), plain(model.params)
-    assert list(tapes) == ["x", "resets", "0.y", "1.h", "1.c", "1.z", "2.y", "3.h"]
+    assert list(tapes) == ["x", "resets", "ended", "0.y", "1.h", "1.c", "1.z", "2.y", "3.h"]
     assert np.array_equal(tapes["x"], x[-KEEP:])
     for row in range(KEEP + 1):
         steps = len(x) - KEEP + row
@@ -69,7 +70,7 @@ def test_of_grus_the_tape_has_what_r_multiplies(workers):
     model = a_model(GRUS)
     team, x = after_a_while(model, workers)
     tapes, params = read_tapes(team.windows, KEEP), plain(model.params)
-    assert list(tapes) == ["x", "resets", "1.h", "1.z", "1.m", "2.h", "2.z", "2.rh"]
+    assert list(tapes) == ["x", "resets", "ended", "1.h", "1.z", "1.m", "2.h", "2.z", "2.rh"]
     below = params["0.W"][x[-1]]
     for i, layer in enumerate(GRUS[1:], start=1):
         h = tapes[f"{i}.h"][-2]

@@ -198,7 +198,7 @@ class Arranged(Source):
         mask = inside & data.there[where]
         x[~inside] = 0
         targets[~mask] = IGNORE if data.targets_are_ids else 0
-        return Chunk(x, targets, mask)
+        return Chunk(x, targets, mask, ended=None if inside.all() else ~inside)
 
 
 def _checked(

@@ -22,12 +22,14 @@ class Chunk(NamedTuple):
     mask : (k, B) bool, False where a target does not count: where a lane has ended (x is 0 there,
         the target -1 or 0.0), and in a burn-in; None if all count.
     resets : (k, B) bool, True where a new sequence begins; None if none does.
+    ended : (k, B) bool, True where a lane has ended; None if none has.
     """
 
     x: NDArray
     targets: NDArray
     mask: NDArray[np.bool_] | None
     resets: NDArray[np.bool_] | None = None
+    ended: NDArray[np.bool_] | None = None
 
 
 class Source(ABC):

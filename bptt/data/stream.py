@@ -116,14 +116,17 @@ class Stream(Source):
         where = self.places(start, stop)
         x = self._data.gather(where)
         targets = self._targets.gather(where + self._shift)
-        mask = self._counts(where)
+        mask, ended = self._counts(where), None
         if stop == self.steps and self._ragged_from < self.batch:
             mask = np.ones(where.shape, bool) if mask is None else mask
-            mask[-1, self._ragged_from :] = False
+            ended = np.zeros(where.shape, bool)
+            ended[-1, self._ragged_from :] = True
+            mask &= ~ended
             x[-1, self._ragged_from :] = 0
             targets[-1, self._ragged_from :] = IGNORE if self.targets_are_ids else 0
         resets = None if self._resets is None else self._resets[where]
-        return Chunk(x, targets, mask, resets if resets is not None and resets.any() else None)
+        resets = resets if resets is not None and resets.any() else None
+        return Chunk(x, targets, mask, resets, ended)
 
     def _counts(self, where: NDArray[np.intp]) -> NDArray[np.bool_] | None:
         """Where targets count, but for the end of lanes; None for everywhere."""

@@ -1,6 +1,7 @@
 """The layers, one file each. A new one is a new file and a row in `LAYERS`."""
 
 from .base import Layer
+from .dropout import Dropout
 from .embedding import Embedding
 from .gru import GRU
 from .linear import Linear
@@ -10,12 +11,12 @@ from .residual import Residual
 from .rnn import RNN
 
 __all__ = [
-    "GRU", "LAYERS", "LSTM", "RNN", "Embedding", "Last", "Layer", "Linear", "Max", "Mean",
-    "Residual",
+    "GRU", "LAYERS", "LSTM", "RNN", "Dropout", "Embedding", "Last", "Layer", "Linear", "Max",
+    "Mean", "Residual",
 ]  # fmt: skip
 
 LAYERS = {
     layer.__name__: layer
-    for layer in (Embedding, Linear, RNN, LSTM, GRU, Mean, Max, Last, Residual)
+    for layer in (Embedding, Linear, RNN, LSTM, GRU, Mean, Max, Last, Dropout, Residual)
 }
 """Name -> class, by which files name them."""

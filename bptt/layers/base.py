@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
@@ -17,6 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..checks import check_count
 from .lookup import Lookup
+from .marks import Marked
 from .weights import Scratch
 
 __all__ = ["Layer", "Room", "Span", "Tape", "check_size"]
@@ -41,18 +42,6 @@ class Span(NamedTuple):
     consume: bool = True
 
 
-@dataclass(eq=False)
-class Beginnings:
-    """Where sequences begin on a tape.
-
-    rows : (K, B) bool, True before the first step of a sequence.
-    some : whether there may be one; where there is none, nothing need be looked up.
-    """
-
-    rows: NDArray
-    some: bool = False
-
-
 class Room(NamedTuple):
     """What a tape is made for.
 
@@ -61,6 +50,9 @@ class Room(NamedTuple):
     lookup_ids : the most ids for which the layer above wants a `Lookup`; 0 if it reads none.
     back : (K, B), by which the error that comes back to a step from the next is multiplied.
     fresh : the steps before which the state is zero, whatever the row before says.
+    ended : the steps that are padding, after the last of a lane's sequence.
+    keys : of each step and lane, from which a layer draws that is random in training; zero outside.
+    salt : of the layer, so that no two draw the same.
     """
 
     rows: int
@@ -68,7 +60,10 @@ class Room(NamedTuple):
     dtype: DTypeLike
     lookup_ids: int
     back: NDArray
-    fresh: Beginnings
+    fresh: Marked
+    ended: Marked
+    keys: Marked
+    salt: int
 
 
 class Kept(NamedTuple):
@@ -111,7 +106,7 @@ class Tape:
     arrays: Any
     gates: dict[str, tuple[NDArray, int]] = field(default_factory=dict)
     errors: dict[str, NDArray] = field(default_factory=dict)
-    fresh: Beginnings | None = None
+    fresh: Marked | None = None
     norms: NDArray | None = None
     slopes: NDArray | None = None
     apart: Any = None
@@ -140,12 +135,14 @@ class Layer(ABC):
     """Whether the input is (T, B) integers below ``n_in``."""
     reads_lookups: ClassVar[bool] = False
     """Whether the input may be a `Lookup`."""
+    trains: ClassVar[bool] = False
+    """Whether it works otherwise in training, where `Room.keys` are not zero."""
     carried: ClassVar[tuple[str, ...]] = ()
-    """Names of the states that go from step to step, each (B, n_out). The first is the output, or
-    what the output differs from by the input; δ is its error."""
+    """Names of the states that go from step to step, each (B, n_out). The first of those that are
+    not `counters` is the output, or what the output differs from by the input; δ is its error."""
     counters: ClassVar[tuple[str, ...]] = ()
-    """Those of `carried` that count steps. No error flows through them, so the tape's ``errors``
-    lacks them, and the gradient of an incoming one is zero."""
+    """Those of `carried` that count steps, or hold what was drawn. No error flows through them, so
+    the tape's ``errors`` lacks them, and the gradient of an incoming one is zero."""
     gate_names: ClassVar[tuple[str, ...]] = ()
     """Names of the gates that the tape keeps side by side as "z", each (B, n_out)."""
     gate_slopes: ClassVar[tuple[float, ...]] = ()
@@ -165,9 +162,16 @@ class Layer(ABC):
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Parameter name -> shape."""
 
+    def buffers(self) -> dict[str, tuple[int, ...]]:
+        """Name -> shape of what goes with the parameters and is saved, but not learned."""
+        return {}
+
     @abstractmethod
     def initialize(self, params: Arrays, rng: np.random.Generator) -> None:
-        """Fill fresh parameters, which are zero."""
+        """Fill fresh parameters and buffers, which are zero.
+
+        Here, in `pack`, `pack_back` and `step`, ``params`` holds the buffers too.
+        """
 
     @abstractmethod
     def weights(self, dtype: DTypeLike) -> Any:
@@ -232,9 +236,14 @@ class Layer(ABC):
         y : (B, n_out).
         """
 
+    def settle(self, buffers: Arrays, tapes: Sequence[Tape]) -> None:
+        """After an update, bring the buffers up to date from the tapes of all workers."""
+        if buffers:
+            raise NotImplementedError(f"{type(self).__name__} has buffers, so it must say how")
+
     def state_errors(self, weights: Any, tape: Tape, first: int) -> None:
         """Turn ``tape.errors`` into the gradient of the state that came in at step ``first``."""
-        if self.carried:
+        if self.flowing:
             raise NotImplementedError(f"{type(self).__name__} carries state, so it must say how")
 
     def __str__(self) -> str:

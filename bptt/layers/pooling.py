@@ -12,59 +12,20 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.target import padded, zeros
-from .base import Layer, Room, Span, Tape, check_size
+from .base import Room, Span, Tape
+from .parameterless import Parameterless
 from .weights import Scratch
 
 __all__ = ["Last", "Max", "Mean"]
 
 
 @dataclass(frozen=True)
-class Pooling(Layer):
-    """A layer without parameters, feature by feature.
-
-    Parameters
-    ----------
-    n : features.
-    """
-
-    n: int
-
-    def __post_init__(self) -> None:
-        check_size(n=self.n)
-
-    @property
-    def sizes(self) -> tuple[int, int]:
-        return self.n, self.n
-
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {}
-
-    def initialize(self, params: Mapping[str, NDArray], rng: np.random.Generator) -> None:
-        """There is nothing to fill."""
-
-    def weights(self, dtype: DTypeLike) -> None:
-        return None
-
-    def pack(self, params: Mapping[str, NDArray], weights: None) -> None:
-        """There is nothing to pack."""
-
-    def pack_back(self, params: Mapping[str, NDArray], weights: None) -> None:
-        """There is nothing to pack."""
-
-    def scratch_sizes(self, dtype: DTypeLike) -> tuple[int, int, int]:
-        return 0, 0, 0
-
-    def __str__(self) -> str:
-        return f"{type(self).__name__}({self.n})"
-
-
-@dataclass(frozen=True)
-class Last(Pooling):
+class Last(Parameterless):
     """y_t = x_t.
 
     It names what a per-sequence target does that stands at the last step of a sequence and is
@@ -113,7 +74,7 @@ class Last(Pooling):
 
 
 @dataclass(frozen=True)
-class _Running(Pooling):
+class _Running(Parameterless):
     """A pooling that carries what it has seen.
 
     State: ``h`` (B, n), the output; ``count`` (B, n), how many steps of the sequence it has seen.

@@ -17,12 +17,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from .base import Beginnings, Tape
+from .base import Tape
+from .marks import Marked
 
 __all__ = ["cleared", "stretches"]
 
 
-def stretches(fresh: Beginnings, first: int, last: int) -> list[tuple[int, int]]:
+def stretches(fresh: Marked, first: int, last: int) -> list[tuple[int, int]]:
     """The steps ``first`` to ``last``, cut before each at which some lane begins anew.
 
     fresh : as in `Room`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,10 @@ class Residual(Layer):
         return self.layer.counters
 
     @property
+    def trains(self) -> bool:
+        return self.layer.trains
+
+    @property
     def gate_names(self) -> tuple[str, ...]:
         return self.layer.gate_names
 
@@ -68,6 +72,9 @@ class Residual(Layer):
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return self.layer.shapes()
+
+    def buffers(self) -> dict[str, tuple[int, ...]]:
+        return self.layer.buffers()
 
     def initialize(self, params: Mapping[str, NDArray], rng: np.random.Generator) -> None:
         self.layer.initialize(params, rng)
@@ -113,6 +120,9 @@ class Residual(Layer):
         if dx is not None:
             dx[steps.errors_from : steps.last] += dy[steps.errors_from : steps.last]
         return first
+
+    def settle(self, buffers: Mapping[str, NDArray], tapes: Sequence[_Tape]) -> None:
+        self.layer.settle(buffers, [tape.inner for tape in tapes])
 
     def state_errors(self, weights: Any, tape: _Tape, first: int) -> None:
         self.layer.state_errors(weights, tape.inner, first)

@@ -83,7 +83,7 @@ def _matrices(what: Model | ArrayLike, layer: int | None) -> tuple[str, dict[str
 
 def _recurrent(model: Model, layer: int | None) -> int:
     """The index of the layer asked for."""
-    recurrent = [i for i, one in enumerate(model.layers) if one.carried]
+    recurrent = [i for i, one in enumerate(model.layers) if one.flowing]
     if not recurrent:
         raise ValueError(f"{model} has no recurrent layer")
     if layer is None:

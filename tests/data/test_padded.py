@@ -131,6 +131,16 @@ def test_every_sequence_comes_once_in_a_pass_and_passes_differ():
     ]
 
 
+def test_a_lane_has_ended_after_its_last_step():
+    data = Padded([[1] * n for n in (3, 1, 4)], np.arange(3), shuffle=False, bucket=False)
+    first, second = chunks_of(data, 1), chunks_of(data, 4)
+    ended = np.array([[t >= n for n in (3, 1, 4)] for t in range(4)])
+    assert next(second).ended.tolist() == ended.tolist()
+    assert next(first).ended is None
+    assert [chunk.ended.tolist() for chunk in first] == [[row] for row in ended[1:].tolist()]
+    assert all(c.ended is None for c in chunks_of(Padded([[1, 2]] * 4, np.arange(4), 2)))
+
+
 def test_buckets_hold_sequences_of_like_length():
     data = Padded([np.ones(n, int) for n in (9, 1, 8, 2, 7, 3)], np.zeros(6, int), 2)
     for epoch in range(3):

@@ -90,6 +90,14 @@ def test_mask_only_where_a_lane_has_ended():
     assert all(chunk.mask is None for chunk in chunks(Stream(np.arange(13), 3), 3))
 
 
+def test_a_lane_has_ended_where_it_is_ragged_and_not_where_it_is_masked():
+    mask = np.arange(14) % 3 > 0
+    *before, last = chunks(Stream(np.arange(14), 3, mask=mask, burn_in=1), 2)
+    assert all(chunk.ended is None for chunk in before)
+    assert last.ended.tolist() == [[False, True, True]]
+    assert not last.mask[last.ended].any()
+
+
 def test_chunks_are_k_long_and_the_last_one_shorter():
     stream = Stream(np.arange(41), batch=4)
     reader = stream.reader()

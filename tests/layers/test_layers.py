@@ -11,6 +11,7 @@ from bptt import (
     GRU,
     LSTM,
     RNN,
+    Dropout,
     Embedding,
     Last,
     Layer,
@@ -32,9 +33,10 @@ TABLE = {
     Mean(5): {},
     Max(5): {},
     Last(5): {},
+    Dropout(5, 0.3): {},
     Residual(RNN(5, 5)): {"Wx": (5, 5), "Wh": (5, 5), "b": (5,)},
 }
-SQUARE = (Mean, Max, Last, Residual)
+SQUARE = (Mean, Max, Last, Dropout, Residual)
 """Layers with as many outputs as inputs."""
 FORWARD = [
     [Embedding(6, 5)],
@@ -72,7 +74,7 @@ def test_names_and_shapes_of_parameters(layer):
 def test_a_layer_in_words():
     assert [str(layer) for layer in TABLE] == [
         "Embedding(6, 5)", "Linear(3, 5)", "RNN(3, 5)", "LSTM(3, 5)", "GRU(3, 5)",
-        "Mean(5)", "Max(5)", "Last(5)", "Residual(RNN(5, 5))",
+        "Mean(5)", "Max(5)", "Last(5)", "Dropout(5, 0.3)", "Residual(RNN(5, 5))",
     ]  # fmt: skip
 
 
