@@ -16,8 +16,8 @@ from bptt.workers import Workers
 pytestmark = pytest.mark.skipif(not JIT, reason="takes long without the JIT")
 SHORT = 60
 SLACK = 400_000
-"""Bytes that come and go by themselves: up to 2,000 freed tuples of each size, which Python keeps for
-new ones, count as taken. One number kept for each unit, step and lane would be more."""
+"""Bytes that come and go by themselves: up to 2,000 freed tuples of each size, which Python keeps
+for new ones, count as taken. One number kept for each unit, step and lane would be more."""
 
 
 def peak(use):
