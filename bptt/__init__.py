@@ -5,7 +5,7 @@ The tour is in ``docs/``; `Model`, `Trainer` and `Stream` are where to begin.
 
 from . import datasets, initializers, plot
 from .block import Block
-from .clip import Clip, ClipNorm, Clipping, ClipValue
+from .clip import Clip, ClipAdaptive, ClipNorm, Clipping, ClipValue
 from .data import Feed, Padded, Stream, Vocabulary
 from .errors import DataError, FileFormatError, NonFiniteError, ShapeError
 from .flow import GradientFlow, gradient_flow
@@ -17,6 +17,7 @@ from .losses import AbsoluteError, BinaryCrossEntropy, CrossEntropy, Huber, Loss
 from .model import Model
 from .optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
 from .predict import predict
+from .regularizers import L1, L2, Regularizer, WeightDrop, WeightNoise
 from .report import TruncationReport, truncation_report
 from .schedules import Cosine, Exponential, Schedule, StepDecay, WarmUp
 from .spectrum import JacobianSpectrum, jacobian_spectrum
@@ -29,6 +30,8 @@ __version__ = "0.1.0"
 __all__ = [
     "ARTBP",
     "GRU",
+    "L1",
+    "L2",
     "LSTM",
     "RNN",
     "SGD",
@@ -41,6 +44,7 @@ __all__ = [
     "BinaryCrossEntropy",
     "Block",
     "Clip",
+    "ClipAdaptive",
     "ClipNorm",
     "ClipValue",
     "Clipping",
@@ -71,6 +75,7 @@ __all__ = [
     "ParameterNorms",
     "RMSProp",
     "RandomTBPTT",
+    "Regularizer",
     "Residual",
     "Schedule",
     "ShapeError",
@@ -84,6 +89,8 @@ __all__ = [
     "Vocabulary",
     "WarmUp",
     "Watch",
+    "WeightDrop",
+    "WeightNoise",
     "datasets",
     "gradient_flow",
     "gradients",

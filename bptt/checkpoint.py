@@ -17,6 +17,7 @@ from .losses import LOSSES
 from .model import Model
 from .optimizers import OPTIMIZERS
 from .passes import Pass
+from .regularizers import REGULARIZERS
 from .schedules import SCHEDULES
 from .tapes import read_tapes
 from .truncation import TRUNCATIONS
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["load", "save"]
 
-_KNOWN = LOSSES | OPTIMIZERS | SCHEDULES | TRUNCATIONS | CLIPS
-_POLICIES = ("loss", "optimizer", "truncation", "clip")
+_KNOWN = LOSSES | OPTIMIZERS | SCHEDULES | TRUNCATIONS | CLIPS | REGULARIZERS
+_POLICIES = ("loss", "optimizer", "truncation", "clip", "regularizers")
 _OPTIONS = ("workers", "seed")
 _COUNTERS = ("n", "epoch", "seconds", "time", "memo")
 

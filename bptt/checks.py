@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Real
 
 import numpy as np
 
-__all__ = ["check_bound", "check_count", "check_fraction", "check_seed", "is_number"]
+__all__ = [
+    "check_amount",
+    "check_bound",
+    "check_count",
+    "check_fraction",
+    "check_seed",
+    "is_number",
+]
+
+
+def check_amount(name: str, value: float) -> None:
+    """Refuse what is not a finite number from 0 on.
+
+    Raises
+    ------
+    ValueError : naming it.
+    """
+    if not is_number(value) or not 0 <= value < math.inf:
+        raise ValueError(f"{name} must be a number from 0 on, got {value!r}")
 
 
 def check_bound(name: str, value: float) -> None:

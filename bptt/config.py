@@ -14,7 +14,8 @@ __all__ = ["build", "describe"]
 
 
 def describe(thing: Any, known: Mapping[str, type]) -> Any:
-    """A frozen dataclass as ``{"type": name, argument: value, ...}``; plain values as they are.
+    """A frozen dataclass as ``{"type": name, argument: value, ...}``; plain values as they are, and
+    several things as a list.
 
     Raises
     ------
@@ -22,6 +23,8 @@ def describe(thing: Any, known: Mapping[str, type]) -> Any:
     """
     if isinstance(thing, np.generic):
         return thing.item()
+    if isinstance(thing, list | tuple):
+        return [describe(part, known) for part in thing]
     if not is_dataclass(thing):
         return thing
     name = type(thing).__name__
@@ -38,6 +41,8 @@ def build(config: Any, known: Mapping[str, type]) -> Any:
     ------
     FileFormatError : if a class is not known, or does not take the arguments.
     """
+    if isinstance(config, list):
+        return [build(part, known) for part in config]
     if not isinstance(config, dict):
         return config
     arguments = {name: build(value, known) for name, value in config.items() if name != "type"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -29,14 +29,14 @@ from .model import Model
 from .optimizers import Optimizer
 from .passes import Pass, check_fit
 from .probe import loss_errors
+from .regularize import Regularization, check_regularizers
+from .regularizers import Regularizer
 from .task import Batch, Reach
 from .truncation import Memo, Plan, Truncation
 from .watch import Watch, flow, watch
 from .workers import Workers, best_workers, check_workers
 
 __all__ = ["Step", "Trainer"]
-
-_UNCLIPPED = Clipping(1.0, math.inf)
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Step:
     n : its number, counted from 1 over the life of the trainer.
     loss : mean over its valid targets; nan if there was none, and then nothing was changed.
     targets : how many there were.
-    grad_norm : norm of the gradient, before clipping.
-    grads : Block, the gradient before clipping; the next update overwrites it.
+    grad_norm : norm of the gradient, before clipping and penalties.
+    grads : Block, the gradient before clipping and penalties; the next update overwrites it.
     k1, k2 : its new steps, and how many steps its error flowed back.
     flow : ``"1.h"`` -> (k2,) norms of δ_t over all lanes, the newest last; nan for steps before
         the first of the pass.
@@ -72,6 +72,7 @@ class Trainer:
     ----------
     model : trained in place.
     loss, optimizer, truncation, clip : policies; ``clip=None`` clips nothing.
+    regularizers : penalties on parameters, and noise on those that updates are run with.
     workers : threads, each with a share of the lanes; None for what is best for this machine and
         the size of the model. Results are the same, to the bit, for the same number of workers.
     seed : of what is random in training, such as dropout; the same draws for any number of workers.
@@ -91,7 +92,8 @@ class Trainer:
     Raises
     ------
     TypeError : if an argument is of the wrong kind.
-    ValueError : if ``workers`` is not a positive integer or None.
+    ValueError : if ``workers`` is not a positive integer or None, or a regularizer names a
+        parameter that the model lacks.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class Trainer:
         optimizer: Optimizer,
         truncation: Truncation,
         clip: Clip | None = None,
+        regularizers: Sequence[Regularizer] = (),
         workers: int | None = None,
         seed: int = 0,
     ) -> None:
@@ -116,6 +119,8 @@ class Trainer:
         check_seed(seed)
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.truncation, self.clip = truncation, clip
+        self.regularizers = check_regularizers(regularizers)
+        self._regularization = Regularization(model, self.regularizers)
         self.workers = None if workers is None else int(workers)
         self.seed = int(seed)
         self.n = self.epoch = self.time = 0
@@ -126,7 +131,7 @@ class Trainer:
         self.under_way: Pass | None = None
         self.team: Workers | None = None
         self._evaluator = Evaluator(model, loss, self.workers)
-        self._newest: tuple[int, float, Clipping] | None = None
+        self._newest: tuple[int, float, Block, Clipping] | None = None
         self._sums = np.zeros(8)
 
     def steps(self, stream: Source) -> Iterator[Step]:
@@ -184,9 +189,9 @@ class Trainer:
             raise ValueError(
                 "there was no update since the trainer was made or loaded, or it failed"
             )
-        k2, rate, clipping = self._newest
-        params, grads = self.model.params.flat, self.team.gradient.flat
-        update = self.optimizer.change(params, grads, self.moments, self.n, rate, clipping)
+        k2, rate, shaped, clipping = self._newest
+        params = self.model.params.flat
+        update = self.optimizer.change(params, shaped.flat, self.moments, self.n, rate, clipping)
         return watch(self.n, self.model, self.team, k2, self.truncation.bound, update)
 
     def restart(self) -> None:
@@ -198,7 +203,8 @@ class Trainer:
         team, usual = self.team, self.truncation.usual(steps)
         if team is None or (team.lanes, team.usual) != (lanes, usual):
             count = self.workers or best_workers(self.model, lanes, usual)
-            team = Workers(self.model, lanes, count, usual, self.truncation.memory)
+            memory, params = self.truncation.memory, self._regularization.params
+            team = Workers(self.model, lanes, count, usual, memory, params)
         return team
 
     def _keep(self, source: Source, reader: Reader) -> int:
@@ -224,22 +230,25 @@ class Trainer:
         self.team.reserve(plan.k2, self.truncation.slides)
         reach = Reach(plan.k2, keep, bound, plan.weights)
         scale = None if plan.per is None else 1 / (plan.per * batch.x.shape[1])
+        self._regularization.disturb(self.seed, self.n)
         total = self.team.forward_and_back(batch, self.loss, reach, scale)
         grads = self.team.gradient
+        self._regularization.go_back(grads, self.seed, self.n)
         norm = math.sqrt(sum_of_squares(grads.flat, self._sums))
         if not math.isfinite(total) or not math.isfinite(norm):
             self.under_way = self._newest = None
             raise self._failure()
         self.n += 1
         self.time += len(batch.x)
-        rate, clipping = 0.0, _UNCLIPPED if self.clip is None else self.clip.clipping(norm)
+        rate = 0.0
+        shaped, clipping = self._regularization.for_optimizer(grads, self.clip, norm)
         if batch.count:
             rate = plan.rate * self.optimizer.rate(self.n - 1, self.epoch)
             self.optimizer.update(
-                self.model.params.flat, grads.flat, self.moments, self.n, rate, clipping
+                self.model.params.flat, shaped.flat, self.moments, self.n, rate, clipping
             )
             self.team.settle()
-        self._newest = plan.k2, rate, clipping
+        self._newest = plan.k2, rate, shaped, clipping
         self.seconds += time.perf_counter() - began
         loss = total / batch.count if batch.count else math.nan
         norms = flow(self.team, plan.k2, bound)

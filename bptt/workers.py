@@ -55,11 +55,12 @@ class Workers:
 
     Parameters
     ----------
-    model : its parameters are read at every window.
+    model : its buffers, and its parameters if no others are given, are read at every window.
     lanes : B.
     count : of workers; no more than lanes are used.
     usual : steps of a usual window, to which the way of working is suited.
     memory : None for tapes of whole windows; else as in `Memory`.
+    params : Block, read in place of the model's.
 
     Attributes
     ----------
@@ -69,12 +70,19 @@ class Workers:
     """
 
     def __init__(
-        self, model: Model, lanes: int, count: int, usual: int, memory: Memory = None
+        self,
+        model: Model,
+        lanes: int,
+        count: int,
+        usual: int,
+        memory: Memory = None,
+        params: Block | None = None,
     ) -> None:
         self.model, self.lanes, self.usual = model, lanes, usual
         count = min(count, lanes)
         self.bounds = [lanes * i // count for i in range(count + 1)]
-        self.weights = ModelWeights(model.layers, model.params, model.buffers)
+        params = model.params if params is None else params
+        self.weights = ModelWeights(model.layers, params, model.buffers)
         self._buffers = parts(model.buffers, model.layers)
         self.windows: list[AnyWindow] = []
         self._room, self._kept = (0, False), 0

@@ -29,6 +29,8 @@ ROOMS = [
     "pool",
     "workers",
     "clip",
+    "regularizers",
+    "regularize",
     "watch",
     "gradient",
     "probe",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import is_number
+from ..checks import check_amount
 from ..clip import Clipping
 from ..schedules import Schedule, check_rate
 
@@ -74,8 +73,7 @@ def check_decay(weight_decay: float) -> None:
     ------
     ValueError : saying what came.
     """
-    if not is_number(weight_decay) or not 0 <= weight_decay < math.inf:
-        raise ValueError(f"weight_decay must be a number from 0 on, got {weight_decay!r}")
+    check_amount("weight_decay", weight_decay)
 
 
 def typed(numbers: tuple[float, ...], params: NDArray) -> tuple[np.floating, ...]:
