@@ -7,6 +7,8 @@ import pytest
 
 from bptt import (
     GRU,
+    L1,
+    L2,
     LSTM,
     RNN,
     SGD,
@@ -14,6 +16,7 @@ from bptt import (
     AbsoluteError,
     Adam,
     BinaryCrossEntropy,
+    ClipAdaptive,
     ClipNorm,
     CrossEntropy,
     Embedding,
@@ -26,6 +29,8 @@ from bptt import (
     Mean,
     Residual,
     SquaredError,
+    WeightDrop,
+    WeightNoise,
 )
 from bptt.checkpoint import _KNOWN
 from bptt.config import build, describe
@@ -53,6 +58,12 @@ THINGS = [
     Adam(Exponential(2e-3, 0.97, after=10), beta2=0.99),
     TBPTT(3, 7, clip_delta=0.5),
     ClipNorm(5.0),
+    ClipAdaptive(0.02, eps=1e-2),
+    L1(1e-5),
+    L2(1e-4, names=("W", "0.Wx")),
+    WeightNoise(0.05, "W"),
+    WeightDrop(0.5),
+    WeightDrop(0.5, None),
 ]
 
 
@@ -61,6 +72,12 @@ def test_through_json_and_back(thing):
     words = json.loads(json.dumps(describe(thing, LAYERS | _KNOWN)))
     assert words["type"] == type(thing).__name__
     assert build(words, LAYERS | _KNOWN) == thing
+
+
+def test_several_things_are_a_list():
+    things = (L1(1e-5), WeightDrop(0.5, ["Wh", "1.Wx"]))
+    words = json.loads(json.dumps(describe(things, _KNOWN)))
+    assert build(words, _KNOWN) == list(things)
 
 
 def test_plain_values_are_left_as_they_are():
