@@ -75,7 +75,12 @@ class Clip(ABC):
         """What to do with a gradient of this (finite) norm; None if `clip` is to be called."""
 
     def clip(self, params: Block, grads: Block, units: Units, out: Block) -> None:
-        """Write ``grads``, clipped, to ``out``, where two numbers do not say how."""
+        """Where two numbers do not say how: write ``grads``, clipped, to ``out``.
+
+        params, grads : in.
+        units : in, of the parameters; its scratch is written.
+        out : out, like the others.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not say how it clips")
 
 
@@ -158,7 +163,8 @@ def _clip_units(params, grads, ratio, eps, sums, out):
     along R is one unit."""
     rows, columns = params.shape[1:]
     for s in range(params.shape[0]):
-        sums[:] = 0
+        for c in range(columns):
+            sums[0, c] = sums[1, c] = 0.0
         for r in range(rows):
             for c in range(columns):
                 value, slope = np.float64(params[s, r, c]), np.float64(grads[s, r, c])
