@@ -18,6 +18,7 @@ from .model import Model
 from .optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
 from .predict import predict
 from .report import TruncationReport, truncation_report
+from .rtrl import OnlineStep, rtrl, rtrl_steps
 from .schedules import Cosine, Exponential, Schedule, StepDecay, WarmUp
 from .spectrum import JacobianSpectrum, jacobian_spectrum
 from .trainer import Step, Trainer
@@ -66,6 +67,7 @@ __all__ = [
     "Mean",
     "Model",
     "NonFiniteError",
+    "OnlineStep",
     "Optimizer",
     "Padded",
     "ParameterNorms",
@@ -92,6 +94,8 @@ __all__ = [
     "jacobian_spectrum",
     "plot",
     "predict",
+    "rtrl",
+    "rtrl_steps",
     "truncation_report",
     "value_and_grad",
 ]

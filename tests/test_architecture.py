@@ -35,6 +35,7 @@ ROOMS = [
     "decay",
     "flow",
     "spectrum",
+    "rtrl",
     "histories",
     "schedules",
     "optimizers",
