@@ -212,16 +212,15 @@ def recalled(model):
     ids = np.random.default_rng(5).integers(0, 2, 1000)
     stream = Stream(ids, 10, np.roll(ids, 2))
     trainer = Trainer(model, loss=CrossEntropy(), optimizer=Adam(0.03), truncation=TBPTT(10, 10))
-    return trainer.fit(stream, 15, progress=False).train_loss[-1]
+    return trainer.fit(stream, 10, progress=False).train_loss[-1]
 
 
-@pytest.mark.parametrize(("cell", "seed"), [(RNN, 2), (LSTM, 1)])
-def test_a_net_learns_with_it(cell, seed):
+def test_a_net_learns_with_it():
     """And not because its readout does: with zeros for matrices nothing else learns."""
-    layers = [Embedding(2, 3), cell(3, 4, **RANDOM), Linear(4, 2, **RANDOM)]
-    model, readout = Model(layers, seed), Model(layers, seed)
+    layers = [Embedding(2, 3), RNN(3, 4, **RANDOM), Linear(4, 2, **RANDOM)]
+    model, readout = Model(layers, seed=2), Model(layers, seed=2)
     readout.buffers.flat[:] = 0
-    assert recalled(model) < 0.15
+    assert recalled(model) < 0.1
     assert recalled(readout) > 0.45
 
 
