@@ -19,6 +19,7 @@ from .optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
 from .predict import predict
 from .regularizers import L1, L2, Regularizer, WeightDrop, WeightNoise
 from .report import TruncationReport, truncation_report
+from .rtrl import OnlineStep, rtrl, rtrl_steps
 from .schedules import Cosine, Exponential, Schedule, StepDecay, WarmUp
 from .spectrum import JacobianSpectrum, jacobian_spectrum
 from .trainer import Step, Trainer
@@ -70,6 +71,7 @@ __all__ = [
     "Mean",
     "Model",
     "NonFiniteError",
+    "OnlineStep",
     "Optimizer",
     "Padded",
     "ParameterNorms",
@@ -99,6 +101,8 @@ __all__ = [
     "jacobian_spectrum",
     "plot",
     "predict",
+    "rtrl",
+    "rtrl_steps",
     "truncation_report",
     "value_and_grad",
 ]

@@ -24,7 +24,7 @@ from .decay import decay_rate
 from .layers.base import Span
 from .losses import Loss
 from .model import Model
-from .packed import ModelWeights, parts
+from .packed import ModelWeights, gradient_parts
 from .task import Batch, Task
 from .window import Window
 
@@ -195,7 +195,7 @@ class _Run:
         self.window.begin(state)
         self.window.forward(self.weights, batch.x)
         self.window.add_losses(loss, Task(batch.x, batch.targets, batch.valid, 1.0))
-        self.grads = parts(model.params.like(), model.layers)
+        self.grads = gradient_parts(model.params.like(), model.layers)
 
     def back(
         self, first: int, last: int, lags: int

@@ -16,7 +16,7 @@ from .config import build, describe
 from .errors import DataError, FileFormatError, ShapeError
 from .generate import generate
 from .kernels.checks import all_finite
-from .layers import LAYERS, Layer
+from .layers import LAYERS, Embedding, Layer
 from .layers.marks import NOTHING, Marks
 from .packed import ModelWeights, together
 from .task import check_marks
@@ -378,3 +378,10 @@ def _check_stack(layers: Sequence[Layer]) -> None:
                 f"layer {i} is {layer}, but takes {layer.sizes[0]} features while layer {i - 1}, "
                 f"{below}, gives {below.sizes[1]}"
             )
+    for i, layer in enumerate(layers):
+        for name, (n_in, n_out) in layer.borrows().items():
+            if not layers[0].reads_ids or layers[0].shapes().get(name) != (n_out, n_in):
+                raise ValueError(
+                    f"layer {i} is {layer}, so layer 0 must be {Embedding(n_out, n_in)}, whose "
+                    f"{name} it shares, but that is {layers[0]}"
+                )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import numpy as np
 from numpy.typing import NDArray
 
 from .block import Block
 from .layers import Layer
 
-__all__ = ["ModelWeights", "parts", "together"]
+__all__ = ["ModelWeights", "gradient_parts", "parts", "together"]
 
 
 def parts(block: Block, layers: Sequence[Layer]) -> list[dict[str, NDArray]]:
@@ -23,9 +24,20 @@ def parts(block: Block, layers: Sequence[Layer]) -> list[dict[str, NDArray]]:
 
 
 def together(params: Block, buffers: Block, layers: Sequence[Layer]) -> list[dict[str, NDArray]]:
-    """The `parts` of parameters and buffers in one."""
-    both = zip(parts(params, layers), parts(buffers, layers), strict=True)
-    return [learned | kept for learned, kept in both]
+    """The `parts` of parameters and buffers in one, and views of what layers borrow."""
+    three = zip(layers, parts(params, layers), parts(buffers, layers), strict=True)
+    return [
+        learned | kept | {name: params[f"0.{name}"].T for name in layer.borrows()}
+        for layer, learned, kept in three
+    ]
+
+
+def gradient_parts(gradient: Block, layers: Sequence[Layer]) -> list[dict[str, NDArray]]:
+    """The `parts` of ``gradient``, and room for the gradients of what layers borrow."""
+    return [
+        own | {name: np.zeros(shape, gradient.dtype) for name, shape in layer.borrows().items()}
+        for layer, own in zip(layers, parts(gradient, layers), strict=True)
+    ]
 
 
 class ModelWeights:

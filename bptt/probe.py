@@ -11,7 +11,7 @@ from .layers.base import Span
 from .layers.marks import NOTHING, Marks
 from .losses import Loss
 from .model import Model
-from .packed import ModelWeights, parts
+from .packed import ModelWeights, gradient_parts
 from .task import Batch, Task
 from .window import Window
 
@@ -50,7 +50,7 @@ def last_loss_errors(
     window.forward(weights, x, marks)
     window.weigh(None)
     window.add_losses(loss, Task(x, targets, valid, 1.0))
-    grads = parts(model.params.like(), model.layers)
+    grads = gradient_parts(model.params.like(), model.layers)
     errors, carried = [], model.zero_state(lanes)
     for t in reversed(range(0 if lags is None else steps - lags, steps)):
         errors_from = t if t == steps - 1 else t + 1

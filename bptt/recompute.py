@@ -67,7 +67,10 @@ class RecomputedWindow:
         self._errors = self._zero_state()
         self._edges = {name: np.stack([rows, rows]) for name, rows in self._errors.items()}
         self._sums: list[State] = [
-            {name: np.zeros(shape, dtype) for name, shape in layer.shapes().items()}
+            {
+                name: np.zeros(shape, dtype)
+                for name, shape in (layer.shapes() | layer.borrows()).items()
+            }
             for layer in layers
         ]
         self._carries = 1 + max((i for i, layer in enumerate(layers) if layer.carried), default=-1)

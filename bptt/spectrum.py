@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from .errors import ShapeError
 from .layers.base import Span
 from .model import Model
-from .packed import ModelWeights, parts
+from .packed import ModelWeights, gradient_parts
 from .window import Window
 
 __all__ = ["JacobianSpectrum", "jacobian_spectrum"]
@@ -96,10 +96,11 @@ def _jacobians(model: Model, x: NDArray, state: Mapping[str, NDArray]) -> Iterat
     """
     names = [f"{i}.{name}" for i, layer in enumerate(model.layers) for name in layer.flowing]
     count = sum(state[name].size for name in names)
-    weights = ModelWeights(model.layers, model.params, model.buffers)
+    layers = [layer.exact() for layer in model.layers]
+    weights = ModelWeights(layers, model.params, model.buffers)
     weights.pack(back=True)
-    window = Window(model.layers, count, 1, model.dtype, backward=True)
-    grads = parts(model.params.like(), model.layers)
+    window = Window(layers, count, 1, model.dtype, backward=True)
+    grads = gradient_parts(model.params.like(), model.layers)
     window.begin(_in_lanes(model, state, count))
     unit, errors = _unit_errors(model, names, count), model.zero_state(count)
     for values in x:

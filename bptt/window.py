@@ -85,6 +85,7 @@ class Window:
             room = room._replace(lookup_ids=lookup_ids if read else 0, salt=i)
             self.tapes.append(layer.tape(below, room))
         self.dx: NDArray | None = None
+        self._borrowed = [(i, name) for i, layer in enumerate(layers) for name in layer.borrows()]
         self._dtype = dtype
         self._dy = self._error_buffers() if backward else [zeros(self.y.shape, dtype)]
         self._scratch: Scratch | None = None
@@ -284,6 +285,8 @@ class Window:
     ) -> int:
         """Take the error in `dy` back through ``steps``; `grads` is overwritten, layer by layer.
 
+        The gradient of what a layer borrows is added to that of its owner.
+
         errors : "1.h" -> (B, H), of the state after the last step; zero if None.
 
         Returns
@@ -302,6 +305,8 @@ class Window:
                 weights.packed[i], self.tapes[i], steps, self._dy[i], dx, grads[i], self._scratch
             )
             steps = steps._replace(errors_from=errors_from)
+        for i, name in self._borrowed:
+            grads[0][name] += grads[i][name].T
         return steps.errors_from
 
     def outputs(self, weights: ModelWeights) -> Iterator[tuple[int, NDArray]]:

@@ -18,7 +18,7 @@ from .kernels.vectors import add
 from .losses import Loss
 from .memory import Memory, Segments
 from .model import Model
-from .packed import ModelWeights, parts
+from .packed import ModelWeights, gradient_parts, parts
 from .pool import Pool, cpu_count
 from .recompute import AnyWindow, RecomputedWindow
 from .tapes import read_tapes, write_tapes
@@ -120,7 +120,7 @@ class Workers:
             write_tapes(windows, self.bounds, read_tapes(self.windows, self._kept))
         else:
             self._grads = [self.model.params.like() for _ in windows]
-            self._parts = [parts(block, self.model.layers) for block in self._grads]
+            self._parts = [gradient_parts(block, self.model.layers) for block in self._grads]
         self.windows, self._room = windows, room
 
     def _window(self, lanes: int, k2: int, sliding: bool) -> AnyWindow:

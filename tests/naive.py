@@ -257,6 +257,11 @@ def backward(
     return found._replace(x=dy)
 
 
+def returning(params, name):
+    """What errors go back through: the weight ``name``, or the fixed matrix in its place."""
+    return params.get("B" + name[1:], params[name])
+
+
 def _loss_slope(y, targets, mask, scale):
     valid = valid_targets(targets, mask)[..., None]
     scale = 1 / max(1, valid.sum()) if scale is None else scale
@@ -277,7 +282,7 @@ def _embedding_back(layer, params, x, states, dy, clip_delta, back):
 
 def _linear_back(layer, params, x, states, dy, clip_delta, back):
     grads = {"W": np.einsum("tbi,tbo->io", x, dy), "b": dy.sum(axis=(0, 1))}
-    return dy @ params["W"].T, grads, {}, None
+    return dy @ returning(params, "W").T, grads, {}, None
 
 
 def _rnn_back(layer, params, x, states, dy, clip_delta, back):
@@ -287,8 +292,8 @@ def _rnn_back(layer, params, x, states, dy, clip_delta, back):
         delta[t] = bounded(dy[t] + back[t] * dh, clip_delta)
         z = x[t] @ params["Wx"] + states[t]["h"] @ params["Wh"] + params["b"]
         dz[t] = delta[t] * ACTIVATIONS[layer.activation][1](z)
-        dh = dz[t] @ params["Wh"].T
-    return dz @ params["Wx"].T, _weight_grads(x, states, dz), {"h": dh}, delta
+        dh = dz[t] @ returning(params, "Wh").T
+    return dz @ returning(params, "Wx").T, _weight_grads(x, states, dz), {"h": dh}, delta
 
 
 def _lstm_back(layer, params, x, states, dy, clip_delta, back):
@@ -305,15 +310,16 @@ def _lstm_back(layer, params, x, states, dy, clip_delta, back):
         dg = dc * sigmoid(i) / np.cosh(g) ** 2
         do = delta[t] * squashed * sigmoid(o) * sigmoid(-o)
         dz[t] = np.concatenate([di, df, dg, do], axis=-1)
-        dh, dc = dz[t] @ params["Wh"].T, dc * sigmoid(f)
+        dh, dc = dz[t] @ returning(params, "Wh").T, dc * sigmoid(f)
     grads = _weight_grads(x, states, dz)
-    return dz @ params["Wx"].T, grads, {"h": dh, "c": dc}, delta
+    return dz @ returning(params, "Wx").T, grads, {"h": dh, "c": dc}, delta
 
 
 def _gru_back(layer, params, x, states, dy, clip_delta, back):
     delta, dx = np.zeros_like(dy), np.zeros_like(x)
-    grads = {name: np.zeros_like(param) for name, param in params.items()}
-    whn = params["Wh"][:, 2 * layer.n :]
+    grads = {n: np.zeros_like(param) for n, param in params.items() if not n.startswith("B")}
+    wh = returning(params, "Wh")
+    whn = wh[:, 2 * layer.n :]
     dh = 0
     for t in reversed(range(len(x))):
         delta[t] = bounded(dy[t] + back[t] * dh, clip_delta)
@@ -323,7 +329,7 @@ def _gru_back(layer, params, x, states, dy, clip_delta, back):
         dreset = dn if layer.reset_after else dn @ whn.T
         dr, dinner = dreset * inner * r * (1 - r), dreset * r
         dgates = np.concatenate([dr, dz], axis=-1)
-        dh = delta[t] * z + dgates @ params["Wh"][:, : 2 * layer.n].T
+        dh = delta[t] * z + dgates @ wh[:, : 2 * layer.n].T
         if layer.reset_after:
             dh = dh + dinner @ whn.T
             grads["Wh"] += h.T @ np.concatenate([dgates, dinner], axis=-1)
@@ -334,7 +340,7 @@ def _gru_back(layer, params, x, states, dy, clip_delta, back):
         dz_x = np.concatenate([dgates, dn], axis=-1)
         grads["Wx"] += x[t].T @ dz_x
         grads["b"] += dz_x.sum(axis=0)
-        dx[t] = dz_x @ params["Wx"].T
+        dx[t] = dz_x @ returning(params, "Wx").T
     return dx, grads, {"h": dh}, delta
 
 

@@ -37,6 +37,7 @@ ROOMS = [
     "decay",
     "flow",
     "spectrum",
+    "rtrl",
     "histories",
     "schedules",
     "optimizers",

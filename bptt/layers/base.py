@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -166,11 +166,17 @@ class Layer(ABC):
         """Name -> shape of what goes with the parameters and is saved, but not learned."""
         return {}
 
+    def borrows(self) -> dict[str, tuple[int, ...]]:
+        """Name -> shape of what is the transpose of a parameter of the bottom `Embedding`, which
+        has the same name there."""
+        return {}
+
     @abstractmethod
     def initialize(self, params: Arrays, rng: np.random.Generator) -> None:
         """Fill fresh parameters and buffers, which are zero.
 
-        Here, in `pack`, `pack_back` and `step`, ``params`` holds the buffers too.
+        Here, in `pack`, `pack_back` and `step`, ``params`` holds the buffers too, and what is
+        borrowed, which is not C-contiguous.
         """
 
     @abstractmethod
@@ -214,7 +220,7 @@ class Layer(ABC):
         ----------
         dy : in, (K, B, n_out padded), zero in the padding; read from ``steps.errors_from`` on.
         dx : out, (K, B, n_in padded), or of the shape of a `Lookup`; None if nobody wants it.
-        grads : out, parameter name -> gradient; overwritten.
+        grads : out, parameter name -> gradient, borrowed ones too; overwritten.
 
         Returns
         -------
@@ -241,14 +247,22 @@ class Layer(ABC):
         if buffers:
             raise NotImplementedError(f"{type(self).__name__} has buffers, so it must say how")
 
+    def exact(self) -> Layer:
+        """The same layer, but surely going back by the derivative of what it does forward."""
+        return self
+
     def state_errors(self, weights: Any, tape: Tape, first: int) -> None:
         """Turn ``tape.errors`` into the gradient of the state that came in at step ``first``."""
         if self.flowing:
             raise NotImplementedError(f"{type(self).__name__} carries state, so it must say how")
 
     def __str__(self) -> str:
-        sizes = ", ".join(str(size) for size in self.sizes)
-        return f"{type(self).__name__}({sizes})"
+        given = [str(size) for size in self.sizes]
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if option.kw_only and value != option.default:
+                given.append(f"{option.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(given)})"
 
 
 def check_size(**sizes: int) -> None:

@@ -38,6 +38,8 @@ class GRU(Recurrent):
     n_in : input features, I.
     n : units, H.
     reset_after : whether r multiplies h_{t-1} after its product with Whn, or before.
+    feedback : what errors go back through: "exact" for the transposed weights, "random" for fixed
+        random matrices ``Bx`` and ``Bh`` in place of ``Wx`` and ``Wh`` (Lillicrap et al. 2016).
 
     Parameters in the model: ``Wx`` (I, 3H), ``Wh`` (H, 3H), ``b`` (3H,), gates in the order r z n;
     and ``bh`` (H,) if ``reset_after``.  State: ``h`` (B, H). Of PyTorch's biases, ``b`` is the sum
@@ -45,7 +47,8 @@ class GRU(Recurrent):
 
     Raises
     ------
-    ValueError : if a size is not a positive integer, or ``reset_after`` not a bool.
+    ValueError : if a size is not a positive integer, ``reset_after`` not a bool, or ``feedback``
+        neither of the two.
     """
 
     reset_after: bool = True
@@ -75,6 +78,7 @@ class GRU(Recurrent):
         self._form.pack(params, weights)
 
     def pack_back(self, params: Mapping[str, NDArray], weights: Any) -> None:
+        params = self.returning(params)
         weights.wx.pack_transposed(params["Wx"])
         self._form.pack_back(params, weights)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -13,7 +13,8 @@ from ..initializers import glorot_uniform
 from ..kernels.compile import kernel
 from ..kernels.step import add_row_product
 from ..kernels.target import empty, padded
-from .base import Layer, Room, Span, Tape, check_size
+from .base import Room, Span, Tape, check_size
+from .feedback import FedBack
 from .lookup import Lookup
 from .weights import PackedWeights, Scratch
 
@@ -21,46 +22,63 @@ __all__ = ["Linear"]
 
 
 @dataclass(frozen=True)
-class Linear(Layer):
+class Linear(FedBack):
     """y_t = x_t W + b.
 
     Parameters
     ----------
     n_in : input features, I.
     n_out : output features, O.
+    tied : whether W is the transposed matrix of the `Embedding` at the bottom of the model, which
+        must have the sizes (O, I), and not a parameter of its own (Press & Wolf 2017; Inan,
+        Khosravi & Socher 2017).
+    feedback : what errors go back through: "exact" for the transposed W, "random" for a fixed
+        random matrix ``B`` in its place (Lillicrap et al. 2016).
 
-    Parameters in the model: ``W`` (I, O), Glorot uniform, and ``b`` (O,), zero.
+    Parameters in the model: ``W`` (I, O), Glorot uniform, unless ``tied``; and ``b`` (O,), zero. A
+    matrix shared with an `Embedding` begins Glorot uniform too.
 
     Raises
     ------
-    ValueError : if a size is not a positive integer.
+    ValueError : if a size is not a positive integer, ``tied`` not a bool, or ``feedback``
+        neither of the two.
     """
 
     n_in: int
     n_out: int
+    tied: bool = field(default=False, kw_only=True)
     reads_lookups: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_size(n_in=self.n_in, n_out=self.n_out)
+        if not isinstance(self.tied, bool):
+            raise ValueError(f"tied must be True or False, got {self.tied!r}")
 
     @property
     def sizes(self) -> tuple[int, int]:
         return self.n_in, self.n_out
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {"W": (self.n_in, self.n_out), "b": (self.n_out,)}
+        return ({} if self.tied else self.weight_shapes()) | {"b": (self.n_out,)}
 
-    def initialize(self, params: Mapping[str, NDArray], rng: np.random.Generator) -> None:
+    def borrows(self) -> dict[str, tuple[int, ...]]:
+        return self.weight_shapes() if self.tied else {}
+
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"W": (self.n_in, self.n_out)}
+
+    def draw(self, params: Mapping[str, NDArray], rng: np.random.Generator) -> None:
         params["W"][...] = glorot_uniform((self.n_in, self.n_out), rng)
 
     def weights(self, dtype: DTypeLike) -> PackedWeights:
         return PackedWeights(self.n_in, self.n_out, 1, dtype)
 
     def pack(self, params: Mapping[str, NDArray], weights: PackedWeights) -> None:
-        weights.pack(params["W"], params["b"])
+        weights.pack(np.ascontiguousarray(params["W"]), params["b"])
 
     def pack_back(self, params: Mapping[str, NDArray], weights: PackedWeights) -> None:
-        weights.pack_transposed(params["W"])
+        weights.pack_transposed(np.ascontiguousarray(self.returning(params)["W"]))
 
     def tape(self, x: NDArray | Lookup, room: Room) -> Tape:
         y = empty((room.rows, room.lanes, padded(self.n_out, room.dtype)), room.dtype)
@@ -80,6 +98,8 @@ class Linear(Layer):
         after: NDArray,
         start: int,
     ) -> NDArray:
+        if self.tied:
+            return x @ params["W"] + params["b"]
         y = np.empty((len(x), self.n_out), x.dtype)
         _step(x, params["W"], params["b"], y)
         return y

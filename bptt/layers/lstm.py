@@ -45,13 +45,16 @@ class LSTM(Recurrent):
     n_in : input features, I.
     n : units, H.
     forget_bias : what the bias of the forget gate begins with (Jozefowicz et al. 2015).
+    feedback : what errors go back through: "exact" for the transposed weights, "random" for fixed
+        random matrices ``Bx`` and ``Bh`` in place of ``Wx`` and ``Wh`` (Lillicrap et al. 2016).
 
     Parameters in the model: ``Wx`` (I, 4H), ``Wh`` (H, 4H), ``b`` (4H,), gates in the order
     i f g o.  State: ``h`` and ``c``, (B, H) each.
 
     Raises
     ------
-    ValueError : if a size is not a positive integer, or ``forget_bias`` not a finite number.
+    ValueError : if a size is not a positive integer, ``forget_bias`` not a finite number, or
+        ``feedback`` neither of the two.
     """
 
     forget_bias: float = 1.0

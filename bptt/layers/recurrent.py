@@ -18,7 +18,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..initializers import glorot_uniform, orthogonal
 from ..kernels.target import empty
-from .base import Layer, Span, Tape, check_size
+from .base import Span, Tape, check_size
+from .feedback import FedBack
 from .resets import cleared, stretches
 from .weights import PackedWeights, Scratch
 
@@ -33,13 +34,14 @@ class RecurrentWeights(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Recurrent(Layer):
+class Recurrent(FedBack):
     """A layer whose state ``h`` is its output.
 
     Parameters
     ----------
     n_in : input features, I.
     n : units, H.
+    feedback : as in `FedBack`.
     """
 
     n_in: int
@@ -49,6 +51,7 @@ class Recurrent(Layer):
     """G, the number of blocks of H columns in Wx, Wh and b."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_size(n_in=self.n_in, n=self.n)
 
     @property
@@ -59,8 +62,12 @@ class Recurrent(Layer):
         columns = self.gates * self.n
         return {"Wx": (self.n_in, columns), "Wh": (self.n, columns), "b": (columns,)}
 
-    def initialize(self, params: Mapping[str, NDArray], rng: np.random.Generator) -> None:
-        """Each gate's Wx is Glorot uniform and its Wh orthogonal; b is zero."""
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        shapes = self.shapes()
+        return {name: shapes[name] for name in ("Wx", "Wh")}
+
+    def draw(self, params: Mapping[str, NDArray], rng: np.random.Generator) -> None:
+        """Each gate's Wx is Glorot uniform and its Wh orthogonal."""
         for gate in range(self.gates):
             columns = slice(gate * self.n, (gate + 1) * self.n)
             params["Wx"][:, columns] = glorot_uniform((self.n_in, self.n), rng)
@@ -77,6 +84,7 @@ class Recurrent(Layer):
         weights.wh.pack(params["Wh"])
 
     def pack_back(self, params: Mapping[str, NDArray], weights: RecurrentWeights) -> None:
+        params = self.returning(params)
         weights.wx.pack_transposed(params["Wx"])
         weights.wh.pack_transposed(params["Wh"])
 

@@ -76,6 +76,9 @@ class Residual(Layer):
     def buffers(self) -> dict[str, tuple[int, ...]]:
         return self.layer.buffers()
 
+    def borrows(self) -> dict[str, tuple[int, ...]]:
+        return self.layer.borrows()
+
     def initialize(self, params: Mapping[str, NDArray], rng: np.random.Generator) -> None:
         self.layer.initialize(params, rng)
 
@@ -120,6 +123,9 @@ class Residual(Layer):
         if dx is not None:
             dx[steps.errors_from : steps.last] += dy[steps.errors_from : steps.last]
         return first
+
+    def exact(self) -> Residual:
+        return Residual(self.layer.exact())
 
     def settle(self, buffers: Mapping[str, NDArray], tapes: Sequence[_Tape]) -> None:
         self.layer.settle(buffers, [tape.inner for tape in tapes])

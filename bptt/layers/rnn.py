@@ -33,12 +33,14 @@ class RNN(Recurrent):
     n_in : input features, I.
     n : units, H.
     activation : f: "tanh", "sigmoid", "relu", "leaky_relu" (slope 0.01 below zero) or "identity".
+    feedback : what errors go back through: "exact" for the transposed weights, "random" for fixed
+        random matrices ``Bx`` and ``Bh`` in place of ``Wx`` and ``Wh`` (Lillicrap et al. 2016).
 
     Parameters in the model: ``Wx`` (I, H), ``Wh`` (H, H), ``b`` (H,).  State: ``h`` (B, H).
 
     Raises
     ------
-    ValueError : if a size is not a positive integer, or there is no such activation.
+    ValueError : if a size is not a positive integer, or there is no such activation or feedback.
     """
 
     activation: str = "tanh"
