@@ -21,18 +21,29 @@ from bptt import (
     RNN,
     SGD,
     TBPTT,
+    ActivationPenalty,
     Dropout,
     Linear,
     Residual,
     SquaredError,
     Stream,
     Trainer,
+    VariationalDropout,
+    Zoneout,
 )
 from bptt.layers.draws import keys, uniform
 
 STACKS = [
     [Dropout(3, 0.4), LSTM(3, 4), Dropout(4, 0.6), Linear(4, 2)],
     [RNN(3, 4), Residual(Dropout(4, 0.5)), GRU(4, 2)],
+    [VariationalDropout(3, 0.4), GRU(3, 4), VariationalDropout(4, 0.5), Linear(4, 2)],
+    [Zoneout(LSTM(3, 4), 0.3, 0.5), ActivationPenalty(4, 0.7, 0.9), Zoneout(RNN(4, 2), 0.4)],
+    [
+        ActivationPenalty(3, 0.0, 2.0),
+        Zoneout(GRU(3, 3), 0.4),
+        Residual(Zoneout(GRU(3, 3, reset_after=False), 0.5)),
+        Linear(3, 2),
+    ],
 ]
 SEED = 8
 
@@ -63,8 +74,11 @@ def test_draws_are_uniform_and_independent():
 
 def slopes(layers, params, x, targets, state, valid=None, resets=None, first=0):
     def loss(tried):
-        y, _ = naive.forward(layers, tried, x, state, resets=resets, seed=SEED, first=first)
-        return naive.mean_loss(y, targets, valid)
+        added = []
+        y, _ = naive.forward(
+            layers, tried, x, state, resets=resets, seed=SEED, first=first, penalties=added
+        )
+        return naive.mean_loss(y, targets, valid, added)
 
     return naive.complex_step(loss, params)
 
