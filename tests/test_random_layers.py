@@ -55,6 +55,31 @@ def test_what_is_drawn():
     assert_close(drawn, naive.drawn(7, 5, 4, 2, 2, 3), 1e-15)
 
 
+@pytest.mark.parametrize("memory", [None, "sqrt"])
+@pytest.mark.parametrize("layers", STACKS, ids=words)
+def test_the_gradients_of_input_and_state_in_training(layers, memory):
+    model = a_model(layers)
+    x, state = an_input(model, 5, 2), a_state(model, 2)
+    rng = np.random.default_rng(4)
+    targets, mask = rng.normal(size=(4, 2, model.n_out)), rng.random((4, 2)) < 0.7
+    resets = np.zeros((5, 2), bool)
+    resets[3, 1] = True
+    params = plain(model.params)
+
+    def loss(tried):
+        start, added = {n: tried[n] for n in tried if n != "x"}, []
+        y, _ = naive.forward(
+            layers, params, tried["x"], start, resets=resets, seed=SEED, penalties=added
+        )
+        return naive.mean_loss(y, targets, mask, added)
+
+    wanted = naive.complex_step(loss, {"x": x} | plain(state))
+    found = bptt.gradients(model, SquaredError(), x, targets, state, mask=mask, resets=resets,
+                           seed=SEED, memory=memory)  # fmt: skip
+    assert_close(found.x, wanted.pop("x"))
+    assert_all_close(found.state, wanted)
+
+
 def test_keys_are_never_zero_and_differ():
     found = keys(2**70 + 1, 2**40, 50, 40)
     assert found.all()

@@ -34,6 +34,6 @@ LAYERS = {
         ActivationPenalty,
         Zoneout,
         Residual,
-    )  # fmt: skip
+    )
 }
 """Name -> class, by which files name them."""

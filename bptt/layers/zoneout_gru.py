@@ -64,7 +64,10 @@ def _join(direct, held):
 
 @kernel
 def _backward_after(values, zone_values, wh_transposed, dy, span):
-    """As the loop back in `gru_after`; values, zone_values : `_Arrays` and `Zone` as plain tuples."""
+    """As the loop back in `gru_after`.
+
+    values, zone_values : `_Arrays` and `Zone` as plain tuples.
+    """
     arrays, zone, steps = gru_after._Arrays(*values), Zone(*zone_values), Span(*span)
     nothing = np.int64(0)
     count, width = zone.dh.shape
@@ -80,7 +83,10 @@ def _backward_after(values, zone_values, wh_transposed, dy, span):
 
 @kernel
 def _backward_before(values, zone_values, wh_transposed, whn_transposed, dy, span):
-    """As the loop back in `gru_before`; values, zone_values : `_Arrays` and `Zone` as plain tuples."""
+    """As the loop back in `gru_before`.
+
+    values, zone_values : `_Arrays` and `Zone` as plain tuples.
+    """
     arrays, zone, steps = gru_before._Arrays(*values), Zone(*zone_values), Span(*span)
     count, width = zone.dh.shape
     for t in range(steps.last - 1, steps.first - 1, -1):
