@@ -32,6 +32,9 @@ from bptt import (
     Zoneout,
 )
 from bptt.layers.draws import keys, uniform
+from bptt.layers.marks import Marks
+from bptt.task import Batch, Reach
+from bptt.workers import Workers
 
 STACKS = [
     [Dropout(3, 0.4), LSTM(3, 4), Dropout(4, 0.6), Linear(4, 2)],
@@ -78,6 +81,31 @@ def test_the_gradients_of_input_and_state_in_training(layers, memory):
                            seed=SEED, memory=memory)  # fmt: skip
     assert_close(found.x, wanted.pop("x"))
     assert_all_close(found.state, wanted)
+
+
+@pytest.mark.parametrize("memory", [None, "sqrt"])
+@pytest.mark.parametrize("layers", STACKS, ids=words)
+def test_errors_that_are_weighted_on_their_way_back(layers, memory):
+    model = a_model(layers)
+    x, state, rng = an_input(model, 6, 2), a_state(model, 2), np.random.default_rng(6)
+    targets, weights = rng.normal(size=(6, 2, model.n_out)), rng.uniform(0, 2, 6)
+
+    def loss(tried):
+        now, outputs, added = plain(state), [], []
+        for t in range(6):
+            y, now = naive.forward(
+                layers, tried, x[t : t + 1], now, seed=SEED, first=t, penalties=added
+            )
+            now = {name: s.real + 1j * weights[t] * s.imag for name, s in now.items()}
+            outputs.append(y)
+        return naive.mean_loss(np.concatenate(outputs, axis=-3), targets, None, added)
+
+    team = Workers(model, 2, 2, 6, memory)
+    team.reserve(6)
+    team.begin(state)
+    batch = Batch.of(model, SquaredError(), x, targets, None, Marks(keys=keys(SEED, 0, 6, 2)))
+    team.forward_and_back(batch, SquaredError(), Reach(6, weights=weights))
+    assert_all_close(team.gradient, naive.complex_step(loss, plain(model.params)))
 
 
 def test_keys_are_never_zero_and_differ():
