@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.compile import kernel
+from ..kernels.compile import JIT, kernel
 
 __all__ = ["keys", "uniform"]
 
@@ -41,3 +41,7 @@ def uniform(key, salt, unit):
     bits = (bits ^ (bits >> np.uint64(27))) * _SECOND
     bits = bits ^ (bits >> np.uint64(31))
     return np.float64(bits >> np.uint64(11)) * (1.0 / 9007199254740992.0)
+
+
+if not JIT:  # Numbers of NumPy's warn where they wrap around; arrays and kernels do not.
+    uniform = np.errstate(over="ignore")(uniform)
