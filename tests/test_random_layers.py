@@ -42,9 +42,9 @@ STACKS = [
     [VariationalDropout(3, 0.4), GRU(3, 4), VariationalDropout(4, 0.5), Linear(4, 2)],
     [Zoneout(LSTM(3, 4), 0.3, 0.5), ActivationPenalty(4, 0.7, 0.9), Zoneout(RNN(4, 2), 0.4)],
     [
-        ActivationPenalty(3, 0.0, 2.0),
         Zoneout(GRU(3, 3), 0.4),
         Residual(Zoneout(GRU(3, 3, reset_after=False), 0.5)),
+        ActivationPenalty(3, 0.0, 2.0),
         Linear(3, 2),
     ],
 ]
