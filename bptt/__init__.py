@@ -12,7 +12,22 @@ from .flow import GradientFlow, gradient_flow
 from .gradient import Gradients, gradients, value_and_grad
 from .histories import histories
 from .history import History
-from .layers import GRU, LSTM, RNN, Dropout, Embedding, Last, Layer, Linear, Max, Mean, Residual
+from .layers import (
+    GRU,
+    LSTM,
+    RNN,
+    ActivationPenalty,
+    Dropout,
+    Embedding,
+    Last,
+    Layer,
+    Linear,
+    Max,
+    Mean,
+    Residual,
+    VariationalDropout,
+    Zoneout,
+)
 from .losses import AbsoluteError, BinaryCrossEntropy, CrossEntropy, Huber, Loss, SquaredError
 from .model import Model
 from .optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
@@ -38,6 +53,7 @@ __all__ = [
     "SGD",
     "TBPTT",
     "AbsoluteError",
+    "ActivationPenalty",
     "AdaGrad",
     "Adam",
     "AdamW",
@@ -88,11 +104,13 @@ __all__ = [
     "Trainer",
     "Truncation",
     "TruncationReport",
+    "VariationalDropout",
     "Vocabulary",
     "WarmUp",
     "Watch",
     "WeightDrop",
     "WeightNoise",
+    "Zoneout",
     "datasets",
     "gradient_flow",
     "gradients",

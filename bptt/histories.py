@@ -29,7 +29,7 @@ def histories(
     -------
     Name -> (T, B, units). Of a recurrent layer ``"1.h"``; of an LSTM also ``"1.c"`` and the gates
     ``"1.i"``, ``"1.f"``, ``"1.g"``, ``"1.o"`` after their activation; of a GRU also its gates
-    ``"1.r"``, ``"1.z"``, ``"1.n"``; ``"0.y"`` of any other.
+    ``"1.r"``, ``"1.z"``, ``"1.n"``; ``"0.y"`` of any other, and what else it carries.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def histories(
     tapes = read_tapes([window], steps)
     found = {}
     for i, layer in enumerate(model.layers):
-        if not layer.carried:
+        if not layer.flowing and f"{i}.y" in tapes:
             found[f"{i}.y"] = tapes[f"{i}.y"]
         for name in layer.carried:
             found[f"{i}.{name}"] = tapes[f"{i}.{name}"][1:]

@@ -78,7 +78,8 @@ class Window:
         self._weighed = False
         self._marked = Marked.of(capacity, lanes, any(layer.trains for layer in layers))
         self._fresh = self._marked.resets
-        room = Room(capacity, lanes, dtype, 0, self._back, *self._marked, salt=0)
+        self._shares = zeros(self._marked.keys.rows.shape, dtype)
+        room = Room(capacity, lanes, dtype, 0, self._back, *self._marked, 0, self._shares)
         for i, (layer, above) in enumerate(zip(layers, [*layers[1:], None], strict=True)):
             below = self.tapes[-1].y if self.tapes else self.x
             read = above is not None and above.reads_lookups
@@ -227,6 +228,9 @@ class Window:
     def add_losses(self, loss: Loss, task: Task) -> float:
         """The sum of the losses of the newest steps; their error goes to `dy`."""
         outputs, first = self.layers[-1].sizes[1], self.stop - len(task.targets)
+        if len(self._shares):
+            self._shares[self.start : first] = 0
+            self._shares[first : self.stop] = task.valid * task.scale
         return loss.run(self.y, first, outputs, task.targets, task.valid, task.scale, self.dy)
 
     def evaluate(self, weights: ModelWeights, task: Task, loss: Loss) -> float:
@@ -325,7 +329,8 @@ class Window:
 
     def nbytes(self) -> int:
         """Bytes that all arrays of this window take, but for the gradient of x."""
-        arrays = [self.x, self._back, *self._dy, *(marked.rows for marked in self._marked)]
+        arrays = [self.x, self._back, self._shares, *self._dy]
+        arrays += [marked.rows for marked in self._marked]
         arrays += self._scratch if self._scratch else ()
         for tape in self.tapes:
             arrays += tape.arrays_in_all()

@@ -37,7 +37,7 @@ def own(params, i):
 def step(layer, params, x, state, drawn=None):
     """One step of one layer: (output, next state), x (..., B, I) or (B,) ids.
 
-    drawn : (B, n_out) uniform in [0, 1), for layers that are random in training; None outside it.
+    drawn : (B, 2·n_out) uniform in [0, 1), for layers that are random in training; None outside it.
     """
     kind = type(layer).__name__
     if kind == "Embedding":
@@ -48,7 +48,17 @@ def step(layer, params, x, state, drawn=None):
         y, new = step(layer.layer, params, x, state, drawn)
         return x + y, new
     if kind == "Dropout":
-        return x if drawn is None else np.where(drawn < layer.p, 0, x / (1 - layer.p)), {}
+        return x if drawn is None else x * scale(layer, drawn), {}
+    if kind == "VariationalDropout":
+        mask = state["mask"]
+        if drawn is not None:
+            chosen = scale(layer, drawn)
+            mask = np.where(mask == 0, np.where(chosen == 0, -1, chosen), mask)
+        return x if drawn is None else x * np.maximum(mask.real, 0), {"mask": mask}
+    if kind == "ActivationPenalty":
+        return x, {"h": x, "seen": np.ones(x.shape)}
+    if kind == "Zoneout":
+        return zoneout(layer, params, x, state, drawn)
     if kind == "Last":
         return x, {}
     if kind in ("Mean", "Max"):
@@ -66,6 +76,27 @@ def step(layer, params, x, state, drawn=None):
     c = sigmoid(f) * state["c"] + sigmoid(i) * np.tanh(g)
     h = sigmoid(o) * np.tanh(c)
     return h, {"h": h, "c": c}
+
+
+def scale(layer, drawn):
+    """What a dropout multiplies x by."""
+    return np.where(drawn[:, : layer.n] < layer.p, 0, 1 / (1 - layer.p))
+
+
+def zoneout(layer, params, x, state, drawn):
+    """One step, as `step`: the units of h draw first, then those of c."""
+    _, new = step(layer.layer, params, x, state)
+    kept, n = {"h": layer.h, "c": layer.c}, layer.layer.n
+    if drawn is not None:
+        kept = {"h": drawn[:, :n] < layer.h, "c": drawn[:, n:] < layer.c}
+    mixed = {name: kept[name] * state[name] + (1 - kept[name]) * s for name, s in new.items()}
+    return mixed["h"], mixed
+
+
+def penalty(layer, x, state):
+    """(..., B), what an `ActivationPenalty` adds to the loss of a step."""
+    change = np.where(state["seen"].real > 0, x - state["h"], 0)
+    return layer.alpha * (x**2).mean(axis=-1) + layer.beta * (change**2).mean(axis=-1)
 
 
 def share(kind, x, state):
@@ -132,7 +163,8 @@ def drawn(seed, first, steps, lanes, salt, units):
     return found
 
 
-def forward(layers, params, x, state, nudges=None, carried=None, resets=None, seed=None, first=0):
+def forward(layers, params, x, state, nudges=None, carried=None, resets=None, seed=None, first=0,
+            penalties=None):  # fmt: skip
     """y (..., T, B, O) and the final state.
 
     x : (T, B) ids or (..., T, B, I).
@@ -140,20 +172,24 @@ def forward(layers, params, x, state, nudges=None, carried=None, resets=None, se
     resets : (T, B) bool, where the state is zero before the step.
     seed : of what is random in training, whose steps before x are ``first``; None outside it.
     carried : "1.c" -> (..., T, B, H), added to the state after step t as the next step gets it.
+    penalties : a list to which (..., B) is added for each step, what is added to its loss.
     """
     ids = x.dtype.kind in "iu"
     state, outputs = dict(state), []
     steps, lanes = x.shape if ids else x.shape[-3:-1]
     draws = [
-        None if seed is None else drawn(seed, first, steps, lanes, i, layer.sizes[1])
+        None if seed is None else drawn(seed, first, steps, lanes, i, 2 * layer.sizes[1])
         for i, layer in enumerate(layers)
     ]
     for t in range(steps):
         y = x[t] if ids else x[..., t, :, :]
         if resets is not None:
             state = {name: s * ~resets[t][:, None] for name, s in state.items()}
+        added = 0
         for i, layer in enumerate(layers):
             given = None if draws[i] is None else draws[i][t]
+            if type(layer).__name__ == "ActivationPenalty" and given is not None:
+                added = added + penalty(layer, y, own(state, i))
             y, new = step(layer, own(params, i), y, own(state, i), given)
             if nudges is not None and i in nudges:
                 nudge = nudges[i][..., t, :, :]
@@ -162,6 +198,8 @@ def forward(layers, params, x, state, nudges=None, carried=None, resets=None, se
         for name, nudge in (carried or {}).items():
             state[name] = state[name] + nudge[..., t, :, :]
         outputs.append(y)
+        if penalties is not None:
+            penalties.append(added + np.zeros(y.shape[:-1]))
     return np.stack(outputs, axis=-3), state
 
 
@@ -179,11 +217,16 @@ def valid_targets(targets, mask=None):
     return valid if mask is None else valid & mask
 
 
-def mean_loss(y, targets, mask=None):
-    """Mean over the valid ones of the targets, which belong to the last steps of y."""
+def mean_loss(y, targets, mask=None, penalties=()):
+    """Mean over the valid ones of the targets, which belong to the last steps of y.
+
+    penalties : (..., B) of each step, added to its loss, as `forward` gives them.
+    """
     valid = valid_targets(targets, mask)
-    newest = y[..., y.shape[-3] - len(targets) :, :, :]
-    return (losses(newest, targets) * valid).sum(axis=(-2, -1)) / max(1, valid.sum())
+    newest = losses(y[..., y.shape[-3] - len(targets) :, :, :], targets)
+    if penalties:
+        newest = newest + np.stack(penalties[-len(targets) :], axis=-2)
+    return (newest * valid).sum(axis=(-2, -1)) / max(1, valid.sum())
 
 
 def complex_step(f, given, size=1e-30):

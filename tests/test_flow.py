@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 import bptt
 from bptt import (
+    GRU,
     LSTM,
     RNN,
+    ActivationPenalty,
     CrossEntropy,
     Embedding,
     Linear,
@@ -21,6 +23,7 @@ from bptt import (
     Residual,
     ShapeError,
     SquaredError,
+    Zoneout,
     gradient_flow,
 )
 
@@ -35,6 +38,7 @@ STACKS = [
     [Embedding(6, 3), LSTM(3, 5), RNN(5, 7, "sigmoid")],
     [RNN(3, 5), Mean(5), Linear(5, 4)],
     [Residual(LSTM(3, 3)), Max(3)],
+    [Zoneout(LSTM(3, 5), 0.2, 0.4), ActivationPenalty(5), Zoneout(GRU(5, 4), 0.3)],
 ]
 
 
@@ -96,7 +100,7 @@ def check(model, loss, x, targets, state, mask=None, lags=None):
     flow = gradient_flow(model, loss, x, targets, state, per_lane=True, **options)
     means = gradient_flow(model, loss, x, targets, state, **options)
     began = model.zero_state(x.shape[1]) if state is None else state
-    names = {name for name in began if not name.endswith("count")}
+    names = {f"{i}.{name}" for i, layer in enumerate(model.layers) for name in layer.flowing}
     assert set(flow.norms) == set(means.norms) == names
     for name in names:
         wanted = wanted_map(model, x, targets, began, name, mask)[:, :lags]

@@ -8,6 +8,7 @@ from helpers import a_model, a_state, an_input, assert_all_close, assert_close, 
 from bptt import (
     LSTM,
     RNN,
+    ActivationPenalty,
     DataError,
     Embedding,
     Last,
@@ -16,6 +17,7 @@ from bptt import (
     Mean,
     Residual,
     ShapeError,
+    Zoneout,
     histories,
 )  # fmt: skip
 
@@ -29,6 +31,7 @@ STACKS = [
     [Embedding(6, 3)],
     [RNN(3, 5), Mean(5), Max(5), Last(5)],
     [Residual(RNN(3, 3)), Residual(Linear(3, 3))],
+    [Zoneout(RNN(3, 5), 0.3), ActivationPenalty(5), Last(5)],
 ]
 
 

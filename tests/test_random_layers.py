@@ -21,18 +21,32 @@ from bptt import (
     RNN,
     SGD,
     TBPTT,
+    ActivationPenalty,
     Dropout,
     Linear,
     Residual,
     SquaredError,
     Stream,
     Trainer,
+    VariationalDropout,
+    Zoneout,
 )
 from bptt.layers.draws import keys, uniform
+from bptt.layers.marks import Marks
+from bptt.task import Batch, Reach
+from bptt.workers import Workers
 
 STACKS = [
     [Dropout(3, 0.4), LSTM(3, 4), Dropout(4, 0.6), Linear(4, 2)],
     [RNN(3, 4), Residual(Dropout(4, 0.5)), GRU(4, 2)],
+    [VariationalDropout(3, 0.4), GRU(3, 4), VariationalDropout(4, 0.5), Linear(4, 2)],
+    [Zoneout(LSTM(3, 4), 0.3, 0.5), ActivationPenalty(4, 0.7, 0.9), Zoneout(RNN(4, 2), 0.4)],
+    [
+        Zoneout(GRU(3, 3), 0.4),
+        Residual(Zoneout(GRU(3, 3, reset_after=False), 0.5)),
+        ActivationPenalty(3, 0.0, 2.0),
+        Linear(3, 2),
+    ],
 ]
 SEED = 8
 
@@ -42,6 +56,56 @@ def test_what_is_drawn():
         [[uniform(key, 2, j) for j in range(3)] for key in lanes] for lanes in keys(7, 5, 4, 2)
     ]
     assert_close(drawn, naive.drawn(7, 5, 4, 2, 2, 3), 1e-15)
+
+
+@pytest.mark.parametrize("memory", [None, "sqrt"])
+@pytest.mark.parametrize("layers", STACKS, ids=words)
+def test_the_gradients_of_input_and_state_in_training(layers, memory):
+    model = a_model(layers)
+    x, state = an_input(model, 5, 2), a_state(model, 2)
+    rng = np.random.default_rng(4)
+    targets, mask = rng.normal(size=(4, 2, model.n_out)), rng.random((4, 2)) < 0.7
+    resets = np.zeros((5, 2), bool)
+    resets[3, 1] = True
+    params = plain(model.params)
+
+    def loss(tried):
+        start, added = {n: tried[n] for n in tried if n != "x"}, []
+        y, _ = naive.forward(
+            layers, params, tried["x"], start, resets=resets, seed=SEED, penalties=added
+        )
+        return naive.mean_loss(y, targets, mask, added)
+
+    wanted = naive.complex_step(loss, {"x": x} | plain(state))
+    found = bptt.gradients(model, SquaredError(), x, targets, state, mask=mask, resets=resets,
+                           seed=SEED, memory=memory)  # fmt: skip
+    assert_close(found.x, wanted.pop("x"))
+    assert_all_close(found.state, wanted)
+
+
+@pytest.mark.parametrize("memory", [None, "sqrt"])
+@pytest.mark.parametrize("layers", STACKS, ids=words)
+def test_errors_that_are_weighted_on_their_way_back(layers, memory):
+    model = a_model(layers)
+    x, state, rng = an_input(model, 6, 2), a_state(model, 2), np.random.default_rng(6)
+    targets, weights = rng.normal(size=(6, 2, model.n_out)), rng.uniform(0, 2, 6)
+
+    def loss(tried):
+        now, outputs, added = plain(state), [], []
+        for t in range(6):
+            y, now = naive.forward(
+                layers, tried, x[t : t + 1], now, seed=SEED, first=t, penalties=added
+            )
+            now = {name: s.real + 1j * weights[t] * s.imag for name, s in now.items()}
+            outputs.append(y)
+        return naive.mean_loss(np.concatenate(outputs, axis=-3), targets, None, added)
+
+    team = Workers(model, 2, 2, 6, memory)
+    team.reserve(6)
+    team.begin(state)
+    batch = Batch.of(model, SquaredError(), x, targets, None, Marks(keys=keys(SEED, 0, 6, 2)))
+    team.forward_and_back(batch, SquaredError(), Reach(6, weights=weights))
+    assert_all_close(team.gradient, naive.complex_step(loss, plain(model.params)))
 
 
 def test_keys_are_never_zero_and_differ():
@@ -63,8 +127,11 @@ def test_draws_are_uniform_and_independent():
 
 def slopes(layers, params, x, targets, state, valid=None, resets=None, first=0):
     def loss(tried):
-        y, _ = naive.forward(layers, tried, x, state, resets=resets, seed=SEED, first=first)
-        return naive.mean_loss(y, targets, valid)
+        added = []
+        y, _ = naive.forward(
+            layers, tried, x, state, resets=resets, seed=SEED, first=first, penalties=added
+        )
+        return naive.mean_loss(y, targets, valid, added)
 
     return naive.complex_step(loss, params)
 

@@ -17,6 +17,8 @@ from bptt import (
     Mean,
     Residual,
     ShapeError,
+    VariationalDropout,
+    Zoneout,
     jacobian_spectrum,
 )  # fmt: skip
 
@@ -28,12 +30,13 @@ STACKS = [
     [LSTM(3, 2), LSTM(2, 3)],
     [LSTM(3, 2), Mean(2), RNN(2, 3)],
     [Residual(LSTM(3, 3)), Mean(3), Residual(Max(3))],
+    [Zoneout(LSTM(3, 4), 0.2, 0.4), VariationalDropout(4), Zoneout(RNN(4, 3), 0.3)],
 ]
 
 
 def jacobian(layers, params, x, state):
     """(N, N), the final state by the one that came in, without counts; and the final state."""
-    names = [name for name in state if not name.endswith("count")]
+    names = [name for name in state if not name.endswith(("count", "mask"))]
     flat = np.concatenate([state[name].ravel() for name in names])
     tried = flat + 1e-30j * np.eye(flat.size)
     pieces = np.split(tried, np.cumsum([state[name].size for name in names])[:-1], axis=1)
@@ -50,7 +53,7 @@ def is_output(model):
         [
             np.full(rows.size, name.endswith("h"))
             for name, rows in model.zero_state(1).items()
-            if not name.endswith("count")
+            if not name.endswith(("count", "mask"))
         ]
     )
 

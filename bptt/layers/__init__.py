@@ -1,5 +1,6 @@
 """The layers, one file each. A new one is a new file and a row in `LAYERS`."""
 
+from .activation_penalty import ActivationPenalty
 from .base import Layer
 from .dropout import Dropout
 from .embedding import Embedding
@@ -9,14 +10,30 @@ from .lstm import LSTM
 from .pooling import Last, Max, Mean
 from .residual import Residual
 from .rnn import RNN
+from .variational_dropout import VariationalDropout
+from .zoneout import Zoneout
 
 __all__ = [
-    "GRU", "LAYERS", "LSTM", "RNN", "Dropout", "Embedding", "Last", "Layer", "Linear", "Max",
-    "Mean", "Residual",
+    "GRU", "LAYERS", "LSTM", "RNN", "ActivationPenalty", "Dropout", "Embedding", "Last", "Layer",
+    "Linear", "Max", "Mean", "Residual", "VariationalDropout", "Zoneout",
 ]  # fmt: skip
 
 LAYERS = {
     layer.__name__: layer
-    for layer in (Embedding, Linear, RNN, LSTM, GRU, Mean, Max, Last, Dropout, Residual)
+    for layer in (
+        Embedding,
+        Linear,
+        RNN,
+        LSTM,
+        GRU,
+        Mean,
+        Max,
+        Last,
+        Dropout,
+        VariationalDropout,
+        ActivationPenalty,
+        Zoneout,
+        Residual,
+    )
 }
 """Name -> class, by which files name them."""

@@ -53,6 +53,8 @@ class Room(NamedTuple):
     ended : the steps that are padding, after the last of a lane's sequence.
     keys : of each step and lane, from which a layer draws that is random in training; zero outside.
     salt : of the layer, so that no two draw the same.
+    shares : (K, B), by which the newest update multiplies the loss of each step: zero without a
+        target, and for the steps of earlier updates. No rows if no layer `trains`.
     """
 
     rows: int
@@ -64,6 +66,7 @@ class Room(NamedTuple):
     ended: Marked
     keys: Marked
     salt: int
+    shares: NDArray
 
 
 class Kept(NamedTuple):
@@ -141,8 +144,10 @@ class Layer(ABC):
     """Names of the states that go from step to step, each (B, n_out). The first of those that are
     not `counters` is the output, or what the output differs from by the input; δ is its error."""
     counters: ClassVar[tuple[str, ...]] = ()
-    """Those of `carried` that count steps, or hold what was drawn. No error flows through them, so
-    the tape's ``errors`` lacks them, and the gradient of an incoming one is zero."""
+    """Those of `carried` that count steps, hold what was drawn, or what a penalty compares with: no
+    part of the dynamics. None of the loss's error flows through them. The tape's ``errors`` lacks
+    them, but for those that a penalty goes back through, and the gradient of an incoming one that
+    it lacks is zero."""
     gate_names: ClassVar[tuple[str, ...]] = ()
     """Names of the gates that the tape keeps side by side as "z", each (B, n_out)."""
     gate_slopes: ClassVar[tuple[float, ...]] = ()
@@ -150,7 +155,7 @@ class Layer(ABC):
 
     @property
     def flowing(self) -> tuple[str, ...]:
-        """Those of `carried` through which error flows."""
+        """Those of `carried` through which the loss's error flows."""
         return tuple(name for name in self.carried if name not in self.counters)
 
     @property

@@ -23,7 +23,7 @@ from .feedback import FedBack
 from .resets import cleared, stretches
 from .weights import PackedWeights, Scratch
 
-__all__ = ["Recurrent", "RecurrentWeights"]
+__all__ = ["Recurrent", "RecurrentWeights", "apart"]
 
 
 class RecurrentWeights(NamedTuple):
@@ -110,7 +110,7 @@ class Recurrent(FedBack):
         grads: Mapping[str, NDArray],
         scratch: Scratch,
     ) -> int:
-        arrays = tape.used = tape.arrays if steps.consume else _apart(tape)
+        arrays = tape.used = tape.arrays if steps.consume else apart(tape)
         if not tape.fresh.some:
             self._run_back(arrays, weights, dy, steps)
             self._gradients(weights, tape, arrays, steps, dx, grads, scratch)
@@ -151,7 +151,7 @@ class Recurrent(FedBack):
         weights.wx.gradients(scratch, steps.first, steps.last, tape.x, h, arrays.dz, out, dx)
 
 
-def _apart(tape: Tape) -> Any:
+def apart(tape: Tape) -> Any:
     """The arrays of ``tape``, but no errors written over what they are the errors of."""
     if tape.apart is None:
         arrays = tape.arrays._asdict()

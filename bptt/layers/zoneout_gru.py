@@ -1,0 +1,103 @@
+"""The loops over time of a `GRU`, in both of its forms, in a `Zoneout`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels.compile import kernel
+from ..kernels.delta import gather
+from ..kernels.product import from_rows, from_zero
+from ..kernels.vector import lanes, load, store
+from . import gru_after, gru_before
+from .base import Span
+from .gru import GRU
+from .zone import Zone, mix, split
+
+__all__ = ["run", "run_back"]
+
+
+def run(layer: GRU, arrays: Any, zone: Zone, weights: Any, first: int, last: int) -> None:
+    """As `Recurrent._run`."""
+    values, wh = tuple(arrays), weights.wh
+    if layer.reset_after:
+        _forward_after(values, zone.h, wh.panels, wh.bias, layer.n, first, last)
+    else:
+        _forward_before(values, zone.h, wh.panels, weights.whn.panels, layer.n, first, last)
+
+
+def run_back(layer: GRU, arrays: Any, zone: Zone, weights: Any, dy: NDArray, steps: Span) -> None:
+    """As `Recurrent._run_back`."""
+    values, wh = (tuple(arrays), tuple(zone)), weights.wh.transposed
+    if layer.reset_after:
+        _backward_after(*values, wh, dy, tuple(steps))
+    else:
+        _backward_before(*values, wh, weights.whn.transposed, dy, tuple(steps))
+
+
+@kernel
+def _forward_after(values, share, wh, bias, n, first, last):
+    """values : `gru_after._Arrays` as a plain tuple; share as in `Zone`; wh and its bias packed."""
+    arrays = gru_after._Arrays(*values)
+    for t in range(first, last):
+        gru_after._forward(arrays.z, arrays.m, arrays.h, arrays.side, wh, bias, n, t, t + 1)
+        mix(share, arrays.h, t)
+
+
+@kernel
+def _forward_before(values, share, wh, whn, n, first, last):
+    """values : `gru_before._Arrays` as a plain tuple; share as in `Zone`; wh and whn packed."""
+    arrays = gru_before._Arrays(*values)
+    for t in range(first, last):
+        gru_before._forward(values, wh, whn, n, t, t + 1)
+        mix(share, arrays.h, t)
+
+
+@kernel
+def _join(direct, held):
+    """Add ``held`` to ``direct``, (B, Hp) each."""
+    for at in range(0, direct.size, lanes(direct)):
+        store(direct, at, load(direct, at) + load(held, at))
+
+
+@kernel
+def _backward_after(values, zone_values, wh_transposed, dy, span):
+    """As the loop back in `gru_after`.
+
+    values, zone_values : `_Arrays` and `Zone` as plain tuples.
+    """
+    arrays, zone, steps = gru_after._Arrays(*values), Zone(*zone_values), Span(*span)
+    nothing = np.int64(0)
+    count, width = zone.dh.shape
+    for t in range(steps.last - 1, steps.first - 1, -1):
+        if t < steps.last - 1:
+            _join(arrays.direct, zone.held)
+            side = (arrays.side, nothing, 3 * width)
+            from_rows(count, 3 * width, side, wh_transposed, arrays.direct, zone.dh)
+        gather(zone.dh, arrays.back, dy, t, steps, arrays.norms)
+        split(zone.h, t, zone.dh, zone.held, arrays.dh)
+        gru_after._backward_cell(arrays, t)
+
+
+@kernel
+def _backward_before(values, zone_values, wh_transposed, whn_transposed, dy, span):
+    """As the loop back in `gru_before`.
+
+    values, zone_values : `_Arrays` and `Zone` as plain tuples.
+    """
+    arrays, zone, steps = gru_before._Arrays(*values), Zone(*zone_values), Span(*span)
+    count, width = zone.dh.shape
+    for t in range(steps.last - 1, steps.first - 1, -1):
+        row = t * count * width
+        if t < steps.last - 1:
+            _join(arrays.direct, zone.held)
+            after = (arrays.dgates, 2 * (row + count * width), 2 * width)
+            from_rows(count, 2 * width, after, wh_transposed, arrays.direct, zone.dh)
+        gather(zone.dh, arrays.back, dy, t, steps, arrays.norms)
+        split(zone.h, t, zone.dh, zone.held, arrays.dh)
+        gru_before._backward_n(arrays, t)
+        n = (arrays.dn, row, width)
+        from_zero(count, width, n, whn_transposed, arrays.zero, arrays.drh)
+        gru_before._backward_r(arrays, t)

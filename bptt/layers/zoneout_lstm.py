@@ -1,0 +1,83 @@
+"""The loops over time of an `LSTM` in a `Zoneout`: h~_t comes from c~_t, before c_t is mixed."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels.compile import kernel
+from ..kernels.delta import gather
+from ..kernels.product import from_rows
+from ..kernels.vector import lanes, load, splat, store
+from . import lstm
+from .base import Span
+from .recurrent import RecurrentWeights
+from .zone import Zone, mix, split
+
+__all__ = ["run", "run_back"]
+
+
+def run(
+    layer: lstm.LSTM, arrays: lstm._Arrays, zone: Zone, weights: RecurrentWeights, first: int,
+    last: int,
+) -> None:  # fmt: skip
+    """As `Recurrent._run`."""
+    states = arrays.z, arrays.h, arrays.c
+    _forward(*states, zone.h, zone.c, zone.inner, weights.wh.panels, layer.n, first, last)
+
+
+def run_back(
+    layer: lstm.LSTM, arrays: lstm._Arrays, zone: Zone, weights: RecurrentWeights, dy: NDArray,
+    steps: Span,
+) -> None:  # fmt: skip
+    """As `Recurrent._run_back`."""
+    _backward(tuple(arrays), tuple(zone), weights.wh.transposed, dy, tuple(steps))
+
+
+@kernel
+def _forward(z, h, c, share, share_c, inner, wh, n, first, last):
+    """Arrays as in `_Arrays` and `Zone`; wh packed (n, 4·Hp)."""
+    for t in range(first, last):
+        lstm._forward(z, h, c, wh, n, t, t + 1)
+        inner[t] = c[t + 1]
+        mix(share, h, t)
+        mix(share_c, c, t)
+
+
+@kernel
+def _backward_cell(arrays, zone, t):
+    """Errors of step t: dh and dc of `Zone` at t to dz at t and dc at t-1."""
+    split(zone.h, t, zone.dh, zone.held, arrays.dh)
+    split(zone.c, t, zone.dc, zone.held_c, arrays.dc)
+    zone.pair[0], zone.pair[1] = arrays.c[t], zone.inner[t]
+    one_step = lstm._Arrays(
+        z=arrays.z[t : t + 1],
+        h=arrays.h,
+        c=zone.pair,
+        dz=arrays.dz[t : t + 1],
+        dh=arrays.dh,
+        dc=arrays.dc,
+        back=arrays.back[t : t + 1],
+        zero=arrays.zero,
+        norms=arrays.norms,
+        slopes=arrays.slopes[t : t + 1],
+    )
+    lstm._backward_cell(one_step, np.int64(0))
+    count, width = zone.dc.shape
+    for b in range(count):
+        weight = splat(zone.dc, arrays.back[t, b])
+        for j in range(b * width, (b + 1) * width, lanes(zone.dc)):
+            store(zone.dc, j, load(arrays.dc, j) + load(zone.held_c, j) * weight)
+
+
+@kernel
+def _backward(values, zone_values, wh_transposed, dy, span):
+    """As the loop back of an `LSTM`; values, zone_values : `_Arrays` and `Zone` as plain tuples."""
+    arrays, zone, steps = lstm._Arrays(*values), Zone(*zone_values), Span(*span)
+    count, width = zone.dh.shape
+    for t in range(steps.last - 1, steps.first - 1, -1):
+        if t < steps.last - 1:
+            after = (arrays.dz, (t + 1) * count * 4 * width, 4 * width)
+            from_rows(count, 4 * width, after, wh_transposed, zone.held, zone.dh)
+        gather(zone.dh, arrays.back, dy, t, steps, arrays.norms)
+        _backward_cell(arrays, zone, t)

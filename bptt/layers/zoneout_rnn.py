@@ -1,0 +1,61 @@
+"""The loops over time of an `RNN` in a `Zoneout`."""
+
+from __future__ import annotations
+
+from numpy.typing import NDArray
+
+from ..kernels.activations import ACTIVATIONS, slope
+from ..kernels.compile import kernel
+from ..kernels.delta import gather
+from ..kernels.product import from_rows
+from ..kernels.vector import lanes, load, store
+from . import rnn
+from .base import Span
+from .recurrent import RecurrentWeights
+from .zone import Zone, mix, split
+
+__all__ = ["run", "run_back"]
+
+
+def run(
+    layer: rnn.RNN, arrays: rnn._Arrays, zone: Zone, weights: RecurrentWeights, first: int,
+    last: int,
+) -> None:  # fmt: skip
+    """As `Recurrent._run`."""
+    number = ACTIVATIONS[layer.activation]
+    _forward(arrays.h, zone.h, zone.inner, weights.wh.panels, layer.n, number, first, last)
+
+
+def run_back(
+    layer: rnn.RNN, arrays: rnn._Arrays, zone: Zone, weights: RecurrentWeights, dy: NDArray,
+    steps: Span,
+) -> None:  # fmt: skip
+    """As `Recurrent._run_back`."""
+    number, values = ACTIVATIONS[layer.activation], (tuple(arrays), tuple(zone))
+    _backward(*values, weights.wh.transposed, dy, number, tuple(steps))
+
+
+@kernel
+def _forward(h, share, inner, wh, n, activation, first, last):
+    """h, share and inner as in `_Arrays` and `Zone`; wh packed (n, Hp)."""
+    for t in range(first, last):
+        rnn._forward(h, wh, n, activation, t, t + 1)
+        inner[t] = h[t + 1]
+        mix(share, h, t)
+
+
+@kernel
+def _backward(values, zone_values, wh_transposed, dy, activation, span):
+    """As the loop back of an `RNN`; values, zone_values : `_Arrays` and `Zone` as plain tuples."""
+    arrays, zone, steps = rnn._Arrays(*values), Zone(*zone_values), Span(*span)
+    dz, through = arrays.dz, arrays.dh
+    count, width = through.shape
+    for t in range(steps.last - 1, steps.first - 1, -1):
+        at = t * count * width
+        if t < steps.last - 1:
+            after = (dz, at + count * width, width)
+            from_rows(count, width, after, wh_transposed, zone.held, zone.dh)
+        gather(zone.dh, arrays.back, dy, t, steps, arrays.norms)
+        split(zone.h, t, zone.dh, zone.held, through)
+        for j in range(0, count * width, lanes(through)):
+            store(dz, at + j, load(through, j) * slope(activation, load(zone.inner, at + j)))
