@@ -12,7 +12,20 @@ from .flow import GradientFlow, gradient_flow
 from .gradient import Gradients, gradients, value_and_grad
 from .histories import histories
 from .history import History
-from .layers import GRU, LSTM, RNN, Dropout, Embedding, Last, Layer, Linear, Max, Mean, Residual
+from .layers import (
+    GRU,
+    LSTM,
+    RNN,
+    Bidirectional,
+    Dropout,
+    Embedding,
+    Last,
+    Layer,
+    Linear,
+    Max,
+    Mean,
+    Residual,
+)
 from .losses import AbsoluteError, BinaryCrossEntropy, CrossEntropy, Huber, Loss, SquaredError
 from .model import Model
 from .optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
@@ -38,6 +51,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "AdaptiveTBPTT",
+    "Bidirectional",
     "BinaryCrossEntropy",
     "Block",
     "Clip",

@@ -1,6 +1,7 @@
 """The layers, one file each. A new one is a new file and a row in `LAYERS`."""
 
 from .base import Layer
+from .bidirectional import Bidirectional
 from .dropout import Dropout
 from .embedding import Embedding
 from .gru import GRU
@@ -11,12 +12,14 @@ from .residual import Residual
 from .rnn import RNN
 
 __all__ = [
-    "GRU", "LAYERS", "LSTM", "RNN", "Dropout", "Embedding", "Last", "Layer", "Linear", "Max",
-    "Mean", "Residual",
+    "GRU", "LAYERS", "LSTM", "RNN", "Bidirectional", "Dropout", "Embedding", "Last", "Layer",
+    "Linear", "Max", "Mean", "Residual",
 ]  # fmt: skip
 
 LAYERS = {
     layer.__name__: layer
-    for layer in (Embedding, Linear, RNN, LSTM, GRU, Mean, Max, Last, Dropout, Residual)
-}
+    for layer in (
+        Embedding, Linear, RNN, LSTM, GRU, Mean, Max, Last, Dropout, Residual, Bidirectional,
+    )
+}  # fmt: skip
 """Name -> class, by which files name them."""
