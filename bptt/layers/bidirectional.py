@@ -1,12 +1,4 @@
-"""Two layers over the same sequence, one from either end (Schuster & Paliwal 1997).
-
-The second reads every sequence of a lane reversed in its place, so that both see beginnings and
-padding at the same rows, and what is said of steps holds for both::
-
-    row              0 1 2 3 4 5 6 7
-    forward reads    a b c d|p q . .      | a new sequence begins, . padding
-    reverse reads    d c b a|q p . .
-"""
+"""Two layers over the same sequence, one from either end (Schuster & Paliwal 1997)."""
 
 from __future__ import annotations
 
@@ -17,11 +9,11 @@ from typing import Any, ClassVar, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..kernels.compile import kernel
 from ..kernels.target import padded, zeros
 from .base import Layer, Room, Span, Tape
 from .lookup import Lookup
 from .marks import Marked
+from .reversal import add_turned, reverse_order, turn
 from .weights import Scratch
 
 __all__ = ["Bidirectional"]
@@ -123,17 +115,16 @@ class Bidirectional(Layer):
 
     def forward(self, weights: tuple[Any, Any], tape: _Tape, first: int, last: int) -> None:
         n, order, (ahead, reverse) = self.layer.sizes[1], tape.order, tape.ways
-        _reverse(tape.fresh.rows, tape.ended.rows, first, last, order)
+        reverse_order(tape.fresh.rows, tape.ended.rows, first, last, order)
         if isinstance(tape.x, Lookup):
-            reverse.x.table, rows = tape.x.table, slice(first, last)
-            lanes = np.arange(order.shape[1])
-            reverse.x.ids[rows] = tape.x.ids[order[rows], lanes]
+            reverse.x.table = tape.x.table
+            reverse.x.ids[first:last] = np.take_along_axis(tape.x.ids, order[first:last], axis=0)
         else:
-            _turn(tape.x, 0, order, first, last, tape.x.shape[2], reverse.x, 0)
+            turn(tape.x, 0, order, first, last, tape.x.shape[2], reverse.x, 0)
         for packed, way in zip(weights, tape.ways, strict=True):
             self.layer.forward(packed, way, first, last)
         tape.y[first:last, :, :n] = ahead.y[first:last, :, :n]
-        _turn(reverse.y, 0, order, first, last, n, tape.y, n)
+        turn(reverse.y, 0, order, first, last, n, tape.y, n)
 
     def backward(
         self,
@@ -149,7 +140,7 @@ class Bidirectional(Layer):
         n, down = self.layer.sizes[1], slice(steps.errors_from, last)
         errors = tape.errors_beside(dx)
         errors.ahead[down, :, :n] = dy[down, :, :n]
-        _turn(dy, n, order, first, last, n, errors.reverse, 0)
+        turn(dy, n, order, first, last, n, errors.reverse, 0)
         errors.reverse[first:last][order[first:last] < steps.errors_from] = 0
         spans = steps, steps._replace(errors_from=first)
         below = dx, errors.dx
@@ -162,7 +153,7 @@ class Bidirectional(Layer):
         if dx is not None and isinstance(tape.x, Lookup):
             dx += errors.dx
         elif dx is not None:
-            _add_turned(errors.dx, order, first, last, dx)
+            add_turned(errors.dx, order, first, last, dx)
         return first
 
     def step(
@@ -238,42 +229,3 @@ def _apart(arrays: Mapping[str, NDArray]) -> tuple[dict[str, NDArray], dict[str,
         else:
             ahead[name] = array
     return ahead, reverse
-
-
-@kernel
-def _reverse(fresh, ended, first, last, order):
-    """fresh, ended (K, B) in; order (K, B) out: sequence by sequence from its last step that is
-    not padding back to its first, and padding as it is."""
-    for b in range(order.shape[1]):
-        begin = first
-        while begin < last:
-            stop = begin + 1
-            while stop < last and not fresh[stop, b]:
-                stop += 1
-            end = stop
-            while end > begin and ended[end - 1, b]:
-                end -= 1
-            for t in range(begin, stop):
-                order[t, b] = begin + end - 1 - t if t < end else t
-            begin = stop
-
-
-@kernel
-def _turn(a, i, order, first, last, count, b, j):
-    """b (K, B, M) out, ``count`` features from ``j`` on: those of a (K, B, N) in, from ``i`` on, at
-    the steps that ``order`` (K, B) in names."""
-    for t in range(first, last):
-        for lane in range(order.shape[1]):
-            step = order[t, lane]
-            for k in range(count):
-                b[t, lane, j + k] = a[step, lane, i + k]
-
-
-@kernel
-def _add_turned(a, order, first, last, b):
-    """b (K, B, N) in, out: a (K, B, N) in is added, at the steps that ``order`` (K, B) in names."""
-    for t in range(first, last):
-        for lane in range(order.shape[1]):
-            step = order[t, lane]
-            for k in range(b.shape[2]):
-                b[t, lane, k] += a[step, lane, k]
