@@ -11,6 +11,7 @@ from bptt import (
     GRU,
     LSTM,
     RNN,
+    Bidirectional,
     Dropout,
     Embedding,
     Last,
@@ -35,7 +36,11 @@ TABLE = {
     Last(5): {},
     Dropout(5, 0.3): {},
     Residual(RNN(5, 5)): {"Wx": (5, 5), "Wh": (5, 5), "b": (5,)},
-}
+    Bidirectional(RNN(3, 5)): {
+        "Wx": (3, 5), "Wh": (5, 5), "b": (5,),
+        "Wx_reverse": (3, 5), "Wh_reverse": (5, 5), "b_reverse": (5,),
+    },
+}  # fmt: skip
 SQUARE = (Mean, Max, Last, Dropout, Residual)
 """Layers with as many outputs as inputs."""
 FORWARD = [
@@ -67,7 +72,7 @@ def test_names_and_shapes_of_parameters(layer):
     assert isinstance(layer, Layer)
     assert layer.shapes() == TABLE[layer]
     n_in = 5 if isinstance(layer, SQUARE) else 6 if layer.reads_ids else 3
-    assert layer.sizes == (n_in, 5)
+    assert layer.sizes == (n_in, 10 if isinstance(layer, Bidirectional) else 5)
     assert Model([layer]).params.shapes == {f"0.{n}": s for n, s in TABLE[layer].items()}
 
 
@@ -75,6 +80,7 @@ def test_a_layer_in_words():
     assert [str(layer) for layer in TABLE] == [
         "Embedding(6, 5)", "Linear(3, 5)", "RNN(3, 5)", "LSTM(3, 5)", "GRU(3, 5)",
         "Mean(5)", "Max(5)", "Last(5)", "Dropout(5, 0.3)", "Residual(RNN(5, 5))",
+        "Bidirectional(RNN(3, 5))",
     ]  # fmt: skip
 
 
@@ -131,7 +137,7 @@ def test_forward_is_the_oracles(layers, dtype, rel):
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.0, True, None, "3"])
-@pytest.mark.parametrize("layer", [kind for kind in LAYERS.values() if kind not in SQUARE])
+@pytest.mark.parametrize("layer", [k for k in LAYERS.values() if k not in (*SQUARE, Bidirectional)])
 def test_sizes_are_positive_integers(layer, size):
     with pytest.raises(ValueError, match="must be a positive integer, got"):
         layer(size, 5)
