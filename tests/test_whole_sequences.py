@@ -88,6 +88,18 @@ def test_padding_never_changes_a_gradient(layers, per_step, batch, workers, trun
     assert trainer.n == 2 * len(steps) == 2 * -(-7 // (batch or 7))
 
 
+def test_the_last_losses_alone_leave_no_errors_to_the_next_batch():
+    model = a_model([Linear(2, 3), Bidirectional(LSTM(3, 2))])
+    sequences, targets = some_sequences(model), some_targets(model, per_step=True)[0]
+    trainer = Trainer(model, loss=SquaredError(), optimizer=Frozen(),
+                      truncation=TBPTT(75, 75, losses="last"))  # fmt: skip
+    steps = trainer.steps(Padded(sequences, targets, 1, shuffle=False))
+    for i in np.argsort(LENGTHS, kind="stable"):
+        step, newest = next(steps), targets[i][-1:, None]
+        _, grads, _ = bptt.value_and_grad(model, SquaredError(), sequences[i][:, None], newest)
+        assert_close(step.grads.flat, grads.flat)
+
+
 @pytest.mark.parametrize("per_step", [True, False], ids=["each step", "each sequence"])
 @pytest.mark.parametrize("layers", [FLOATS, IDS], ids=words)
 def test_evaluation_and_prediction_see_all_of_each_sequence(layers, per_step):
@@ -185,7 +197,7 @@ def test_it_learns_what_only_the_end_tells():
     data = Padded(sequences, targets, 10)
     trainer = Trainer(model, loss=CrossEntropy(), optimizer=bptt.Adam(0.03), truncation=FullBPTT())
     history = trainer.fit(data, 8, validation=data, progress=False)
-    assert history.valid[-1] < 0.05
+    assert history.validation_loss[-1] < 0.05
 
 
 WHOLE = r"Bidirectional\(.*\) reads whole sequences, but "

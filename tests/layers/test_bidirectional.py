@@ -185,7 +185,23 @@ def test_clip_delta_bounds_the_errors_of_each_direction(layer):
     assert_all_close(found.params, both_ways(layer, model, x, targets, bound))
 
 
-def test_draws_in_training_differ_between_directions_and_nothing_is_drawn_outside():
+def test_directions_draw_from_other_salts():
+    salts = []
+
+    class Spy(RNN):
+        trains = True
+
+        def tape(self, x, room):
+            salts.append(room.salt)
+            return super().tape(x, room)
+
+    model = Model([Bidirectional(Spy(3, 4)), Bidirectional(Spy(8, 2))])
+    model(np.zeros((9, 1, 3)))
+    assert model.trains
+    assert len(set(salts)) == 4
+
+
+def test_draws_in_training_are_those_of_the_layers_around():
     model = a_model([Dropout(3, 0.4), Bidirectional(LSTM(3, 4)), Dropout(8, 0.5), Linear(8, 1)])
     x, targets = an_input(model, STEPS, 2), np.zeros((STEPS, 2, 1))
     losses = [
