@@ -41,7 +41,7 @@ STACKS = [
     [Linear(3, 4), Residual(Bidirectional(GRU(4, 2))), RNN(4, 2)],
     [Bidirectional(Residual(LSTM(3, 3))), Bidirectional(Mean(6))],
 ]
-"""The fourth and the fifth have so few ids that embeddings are not written out."""
+"""Where there are so few ids, embeddings are not written out: see below."""
 STEPS = 7
 
 
@@ -140,6 +140,8 @@ def test_few_ids_are_looked_up():
     ids = [layers[0].n_ids for layers in STACKS[2:5]]
     assert [n <= worthwhile_ids(STEPS, 4) for n in ids] == [True] * 3
     assert [n <= worthwhile_ids(STEPS, 3) for n in ids] == [False, True, True]
+    assert all(layers[1].reads_lookups for layers in STACKS[2:5])
+    assert not Bidirectional(Mean(3)).reads_lookups
 
 
 def test_what_padding_holds_does_not_matter():
