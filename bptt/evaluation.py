@@ -30,20 +30,20 @@ class Evaluator:
 
     def mean_loss(self, source: Source) -> float:
         """Per valid target; the state begins at zero and is carried. nan if there is no target."""
-        team = self._team_for(source.batch)
+        team = self._team_for(source.batch, source.longest if self.model.whole else _STEPS)
         losses, targets, reader = [], 0, source.reader()
         while reader.position < source.steps:
             if reader.begins:
                 team.begin()
-            chunk = reader.take(_STEPS)
+            chunk = reader.take(source.left(reader.position) if self.model.whole else _STEPS)
             batch = Batch.of_chunk(self.model, self.loss, chunk)
             losses.append(team.forward(batch, self.loss))
             targets += batch.count
         return math.fsum(losses) / targets if targets else math.nan
 
-    def _team_for(self, lanes: int) -> Workers:
-        if self._team is None or self._team.lanes != lanes:
-            count = self.workers or best_workers(self.model, lanes, _STEPS)
-            self._team = Workers(self.model, lanes, count, _STEPS)
-            self._team.reserve_forward(_STEPS)
+    def _team_for(self, lanes: int, steps: int) -> Workers:
+        if self._team is None or (self._team.lanes, self._team.usual) != (lanes, steps):
+            count = self.workers or best_workers(self.model, lanes, steps)
+            self._team = Workers(self.model, lanes, count, steps)
+            self._team.reserve_forward(steps)
         return self._team

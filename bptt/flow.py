@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from .checks import check_count
 from .decay import decay_rate
 from .layers.base import Span
+from .layers.whole import check_whole
 from .losses import Loss
 from .model import Model
 from .packed import ModelWeights, gradient_parts
@@ -154,13 +155,15 @@ def gradient_flow(
     Raises
     ------
     DataError, ShapeError : as for `bptt.gradients`.
-    ValueError : if ``lags`` or ``window`` is not a positive integer.
+    ValueError : if ``lags`` or ``window`` is not a positive integer, or a layer reads whole
+        sequences.
     """
     if not isinstance(loss, Loss):
         raise TypeError(f"loss must be a Loss, got {loss!r}")
     for name, value in (("lags", lags), ("window", window)):
         if value is not None:
             check_count(name, value)
+    check_whole(model.layers, "gradient_flow follows errors back in time; gradients gives them all")
     x = model.check_input(x)
     steps, lanes = x.shape[:2]
     batch = Batch.of(model, loss, x, targets, mask)

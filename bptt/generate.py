@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from .block import Block
 from .checks import check_count, check_seed, is_number
 from .errors import DataError
+from .layers.whole import check_whole
 
 if TYPE_CHECKING:
     from .model import Model
@@ -31,6 +32,7 @@ def generate(
 ) -> tuple[NDArray, Block]:
     """What `Model.generate` does."""
     steps = check_count("steps", steps)
+    check_whole(model.layers, "to generate is to run step by step; take layers that read forward")
     if model.n_out != model.n_in:
         raise ValueError(
             f"a model that reads its own output must have as many outputs as inputs, "

@@ -18,6 +18,7 @@ from .generate import generate
 from .kernels.checks import all_finite
 from .layers import LAYERS, Embedding, Layer
 from .layers.marks import NOTHING, Marks
+from .layers.whole import check_whole
 from .packed import ModelWeights, together
 from .task import check_marks
 from .window import Window, worthwhile_ids
@@ -27,7 +28,8 @@ __all__ = ["Model"]
 _UNPACKED = 8
 """Steps times lanes up to which a call is quicker without packing the parameters."""
 _STEPS = 64
-"""Longer inputs run through a tape of so many steps, so that memory stays small."""
+"""Longer inputs run through a tape of so many steps, so that memory stays small; unless a layer
+reads whole sequences."""
 
 
 class Model:
@@ -112,6 +114,11 @@ class Model:
         """Whether some layer works otherwise in training."""
         return any(layer.trains for layer in self.layers)
 
+    @property
+    def whole(self) -> bool:
+        """Whether some layer reads whole sequences, which nothing may cut."""
+        return any(layer.whole for layer in self.layers)
+
     def zero_state(self, lanes: int) -> Block:
         """The state before the first step: ``"1.h"`` -> (B, H), all zero."""
         return self._state_like(lanes).like()
@@ -152,6 +159,7 @@ class Model:
         ------
         DataError : if an id is outside the vocabulary, or a float is not finite.
         ShapeError : if a shape or a dtype does not fit.
+        ValueError : if there is a state, but a layer that reads whole sequences.
         """
         x = self.check_input(x)
         steps, lanes = x.shape[:2]
@@ -160,8 +168,8 @@ class Model:
             given = {"resets": resets, "ended": ended}
             checked = {name: check_marks(name, m, x.shape[:2]) for name, m in given.items()}
             return self._run_window(x, state, Marks(**checked))
-        run = self._run_steps if steps * lanes <= _UNPACKED else self._run_window
-        return run(x, state)
+        short = steps * lanes <= _UNPACKED and not self.whole
+        return self._run_steps(x, state) if short else self._run_window(x, state)
 
     def _run_steps(self, x: NDArray, state: Block) -> tuple[NDArray, Block]:
         """Step by step, straight from the parameters."""
@@ -227,7 +235,7 @@ class Model:
     ) -> tuple[NDArray, Block]:
         """A window at a time, from packed weights."""
         steps, lanes = x.shape[:2]
-        rows = min(steps, _STEPS)
+        rows = steps if self.whole else min(steps, _STEPS)
         window = Window(self.layers, lanes, rows, self.dtype, backward=False,
                         lookup_ids=worthwhile_ids(rows, lanes))  # fmt: skip
         weights = ModelWeights(self.layers, self.params, self.buffers)
@@ -288,10 +296,12 @@ class Model:
         ------
         ShapeError : naming the part that is missing or has another shape.
         DataError : if a number is not finite.
+        ValueError : if there is one, but a layer that reads whole sequences.
         """
         like = self._state_like(lanes)
         if state is None:
             return like.like()
+        check_whole(self.layers, "a state carries on from an earlier part; leave state None")
         if like.fits(state):
             return state
         block = like.like()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .data import Source
+from .data import Feed, Source
 from .errors import DataError, ShapeError
+from .layers.whole import check_whole
 from .losses import Loss
 from .model import Model
+from .truncation import Truncation
 
-__all__ = ["Pass", "check_fit"]
+__all__ = ["Pass", "check_fit", "check_uncut"]
 
 
 @dataclass
@@ -45,15 +47,30 @@ def check_fit(stream: Source, model: Model, loss: Loss) -> None:
     TypeError : if it is neither a stream nor padded sequences.
     DataError : if it has ids that the model or the loss does not know.
     ShapeError : if it has ids where floats are needed or the other way, or other features.
+    ValueError : if a layer reads whole sequences, and it is a feed.
     """
     if not isinstance(stream, Source):
         raise TypeError(f"a Stream or Padded is needed, got {type(stream).__name__}")
+    if isinstance(stream, Feed):
+        check_whole(model.layers, "a Feed does not know its end; take Stream or Padded")
     reader = f"the model's {model.layers[0]}"
     _check_ids("data", stream.data_are_ids, model.reads_ids, reader)
     _check_size("data", stream.id_limit, stream.features, model.n_in, reader)
     reader = f"{type(loss).__name__} after {model.layers[-1]}"
     _check_ids("targets", stream.targets_are_ids, loss.takes_ids, reader)
     _check_size("targets", stream.target_limit, stream.outputs, model.n_out, reader)
+
+
+def check_uncut(model: Model, truncation: Truncation, longest: int = 1) -> None:
+    """Refuse a truncation that may cut sequences of ``longest`` steps, if a layer reads them whole.
+
+    Raises
+    ------
+    ValueError : naming both.
+    """
+    if not truncation.keeps_whole(longest):
+        length = f" of {longest} steps" if longest > 1 else ""
+        check_whole(model.layers, f"{truncation} cuts those{length}; FullBPTT() does not")
 
 
 def _check_ids(name: str, are_ids: bool, wants_ids: bool, reader: str) -> None:

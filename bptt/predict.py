@@ -18,7 +18,7 @@ def predict(model: Model, source: Source) -> NDArray:
 
     For padded sequences with one target each that is one row a sequence, in the order in which they
     were given; for a stream one row a step, but for masked ones. The state is zero where all lanes
-    begin, and carried.
+    begin, and carried. Memory does not grow with the sequences, unless a layer reads whole ones.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def predict(model: Model, source: Source) -> NDArray:
     places, outputs, reader, state = [], [], source.reader(), None
     while reader.position < source.steps:
         begins, start = reader.begins, reader.position
-        chunk = reader.take(_STEPS)
+        chunk = reader.take(source.left(start) if model.whole else _STEPS)
         y, state = model(chunk.x, None if begins else state, chunk.resets, chunk.ended)
         valid = np.ones(y.shape[:2], np.bool_) if chunk.mask is None else chunk.mask
         if source.targets_are_ids:

@@ -13,6 +13,7 @@ from .block import Block
 from .checks import is_number
 from .data import Stream
 from .decay import Decay, fit_decay
+from .layers.whole import check_whole
 from .losses import Loss
 from .model import Model
 from .passes import check_fit
@@ -102,8 +103,10 @@ def truncation_report(
     ------
     DataError, ShapeError : if the stream does not fit the model or the loss.
     ValueError : if a window is not a positive integer or a pair with k1 <= k2, there is none, the
-        probe is shorter than the longest, or ``tolerance`` is out of its range.
+        probe is shorter than the longest, ``tolerance`` is out of its range, or a layer reads whole
+        sequences.
     """
+    check_whole(model.layers, "truncation cuts them; FullBPTT() is the only choice")
     pairs = _pairs(windows)
     check_fit(stream, model, loss)
     check_workers(workers)

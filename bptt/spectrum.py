@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import ShapeError
 from .layers.base import Span
+from .layers.whole import check_whole
 from .model import Model
 from .packed import ModelWeights, gradient_parts
 from .window import Window
@@ -56,8 +57,9 @@ def jacobian_spectrum(
     Raises
     ------
     DataError, ShapeError : if ``x`` or ``state`` does not fit, or has more than one lane.
-    ValueError : if the model carries no state.
+    ValueError : if the model carries no state, or a layer reads whole sequences.
     """
+    check_whole(model.layers, "the Jacobian is that of single steps; take layers that read forward")
     x = model.check_input(x)
     if x.shape[1] != 1:
         raise ShapeError(f"x must have one lane, got {x.shape[1]}")

@@ -27,7 +27,7 @@ from .layers.draws import keys
 from .losses import Loss
 from .model import Model
 from .optimizers import Optimizer
-from .passes import Pass, check_fit
+from .passes import Pass, check_fit, check_uncut
 from .probe import loss_errors
 from .regularize import Regularization, check_regularizers
 from .regularizers import Regularizer
@@ -93,7 +93,8 @@ class Trainer:
     ------
     TypeError : if an argument is of the wrong kind.
     ValueError : if ``workers`` is not a positive integer or None, or a regularizer names a
-        parameter that the model lacks.
+        parameter that the model lacks, or ``truncation`` cuts sequences, but a layer reads whole
+        ones.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class Trainer:
             raise TypeError(f"clip must be a Clip or None, got {clip!r}")
         check_workers(workers)
         check_seed(seed)
+        check_uncut(model, truncation)
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.truncation, self.clip = truncation, clip
         self.regularizers = check_regularizers(regularizers)
@@ -144,10 +146,11 @@ class Trainer:
         Raises
         ------
         DataError, ShapeError : if the data does not fit the model or the loss; before any change.
+        ValueError : if a window would cut a sequence that a layer reads whole; before any change.
         NonFiniteError : if a loss or a gradient is not finite; the parameters stay as they were,
             and the pass is over.
         """
-        check_fit(stream, self.model, self.loss)
+        self._check(stream)
         source, here = stream.arranged(self.epoch), self.under_way
         if not self._goes_on(stream):
             self.team = self.team_for(stream.batch, stream.longest)
@@ -169,6 +172,11 @@ class Trainer:
             here.targets += step.targets
             self.epoch += here.finished
             yield step
+
+    def _check(self, stream: Source) -> None:
+        """Refuse a stream that this trainer cannot learn from."""
+        check_fit(stream, self.model, self.loss)
+        check_uncut(self.model, self.truncation, stream.longest)
 
     def _goes_on(self, stream: Source) -> bool:
         """Whether a pass over ``stream`` is under way."""
@@ -287,9 +295,9 @@ class Trainer:
         """
         if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 1:
             raise ValueError(f"epochs must be a positive integer, got {epochs!r}")
-        for stream in (train, validation):
-            if stream is not None:
-                check_fit(stream, self.model, self.loss)
+        self._check(train)
+        if validation is not None:
+            check_fit(validation, self.model, self.loss)
         done = self.under_way.position if self._goes_on(train) else 0
         total = None if train.endless else epochs * train.steps
         with tqdm(total=total, initial=done, unit="step", disable=not progress) as bar:
@@ -308,7 +316,8 @@ class Trainer:
     def evaluate(self, stream: Source) -> float:
         """The mean loss per valid target over ``stream``; the state begins at zero and is carried.
 
-        Neither the parameters nor a pass under way change.
+        Neither the parameters nor a pass under way change. Memory does not grow with the stream,
+        unless a layer reads whole sequences.
 
         Raises
         ------

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .block import Block
 from .kernels.vectors import add
+from .layers.whole import check_whole
 from .losses import Loss
 from .memory import Memory, Segments
 from .model import Model
@@ -62,6 +63,10 @@ class Workers:
     memory : None for tapes of whole windows; else as in `Memory`.
     params : Block, read in place of the model's.
 
+    Raises
+    ------
+    ValueError : if ``memory`` would cut sequences that a layer reads whole.
+
     Attributes
     ----------
     bounds : worker i has the lanes from ``bounds[i]`` to ``bounds[i + 1]``.
@@ -78,6 +83,8 @@ class Workers:
         memory: Memory = None,
         params: Block | None = None,
     ) -> None:
+        if memory is not None:
+            check_whole(model.layers, f"memory={memory!r} cuts them; memory=None does not")
         self.model, self.lanes, self.usual = model, lanes, usual
         count = min(count, lanes)
         self.bounds = [lanes * i // count for i in range(count + 1)]

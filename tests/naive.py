@@ -6,6 +6,7 @@ derivative of `forward` can say: errors that are clipped on their way.
 """
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -201,6 +202,63 @@ def forward(layers, params, x, state, nudges=None, carried=None, resets=None, se
         if penalties is not None:
             penalties.append(added + np.zeros(y.shape[:-1]))
     return np.stack(outputs, axis=-3), state
+
+
+def pieces(resets, ended):
+    """The sequences of each lane: lists of their steps, without padding at the end.
+
+    resets, ended : (T, B) bool.
+    """
+    steps, lanes = resets.shape
+    for b in range(lanes):
+        starts = [0, *(t for t in range(1, steps) if resets[t, b]), steps]
+        for start, stop in pairwise(starts):
+            there = [t for t in range(start, stop) if not ended[t, b]]
+            if there:
+                yield b, list(range(start, there[-1] + 1))
+
+
+def forward_whole(layers, params, x, resets, ended):
+    """y (..., T, B, O) of stacks with `Bidirectional`, sequence by sequence; zero in padding.
+
+    x : (T, B) ids or (..., T, B, I).
+    resets, ended : (T, B) bool.
+    """
+    y = x
+    for i, layer in enumerate(layers):
+        y = _whole(layer, own(params, i), y, resets, ended)
+    return y
+
+
+def _whole(layer, params, x, resets, ended):
+    kind = type(layer).__name__
+    if kind == "Residual" and layer.whole:
+        return x + _whole(layer.layer, params, x, resets, ended)
+    if kind != "Bidirectional":
+        return _one_way(layer, params, x, pieces(resets, ended), resets.shape)
+    names = [name for name in params if not name.endswith("_reverse")]
+    ahead = {name: params[name] for name in names}
+    back = {name: params[f"{name}_reverse"] for name in names}
+    turned = ((b, steps[::-1]) for b, steps in pieces(resets, ended))
+    halves = (
+        _one_way(layer.layer, ahead, x, pieces(resets, ended), resets.shape),
+        _one_way(layer.layer, back, x, turned, resets.shape),
+    )
+    return np.concatenate(halves, axis=-1)
+
+
+def _one_way(layer, params, x, pieces, shape):
+    found = {}
+    for b, steps in pieces:
+        state = own(zero_state([layer], 1), 0)
+        for t in steps:
+            now = x[t, b : b + 1] if x.dtype.kind in "iu" else x[..., t, b : b + 1, :]
+            found[t, b], state = step(layer, params, now, state)
+    some = next(iter(found.values()))
+    y = np.zeros((*some.shape[:-2], *shape, some.shape[-1]), some.dtype)
+    for (t, b), value in found.items():
+        y[..., t, b, :] = value[..., 0, :]
+    return y
 
 
 def losses(y, targets):

@@ -2,6 +2,7 @@
 
 from .activation_penalty import ActivationPenalty
 from .base import Layer
+from .bidirectional import Bidirectional
 from .dropout import Dropout
 from .embedding import Embedding
 from .gru import GRU
@@ -14,8 +15,8 @@ from .variational_dropout import VariationalDropout
 from .zoneout import Zoneout
 
 __all__ = [
-    "GRU", "LAYERS", "LSTM", "RNN", "ActivationPenalty", "Dropout", "Embedding", "Last", "Layer",
-    "Linear", "Max", "Mean", "Residual", "VariationalDropout", "Zoneout",
+    "GRU", "LAYERS", "LSTM", "RNN", "ActivationPenalty", "Bidirectional", "Dropout", "Embedding",
+    "Last", "Layer", "Linear", "Max", "Mean", "Residual", "VariationalDropout", "Zoneout",
 ]  # fmt: skip
 
 LAYERS = {
@@ -34,6 +35,7 @@ LAYERS = {
         ActivationPenalty,
         Zoneout,
         Residual,
+        Bidirectional,
     )
 }
 """Name -> class, by which files name them."""

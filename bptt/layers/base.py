@@ -140,6 +140,9 @@ class Layer(ABC):
     """Whether the input may be a `Lookup`."""
     trains: ClassVar[bool] = False
     """Whether it works otherwise in training, where `Room.keys` are not zero."""
+    whole: ClassVar[bool] = False
+    """Whether it reads whole sequences: each `forward` then goes from row 0, where all lanes begin,
+    to where all end."""
     carried: ClassVar[tuple[str, ...]] = ()
     """Names of the states that go from step to step, each (B, n_out). The first of those that are
     not `counters` is the output, or what the output differs from by the input; δ is its error."""

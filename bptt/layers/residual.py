@@ -59,6 +59,10 @@ class Residual(Layer):
         return self.layer.trains
 
     @property
+    def whole(self) -> bool:
+        return self.layer.whole
+
+    @property
     def gate_names(self) -> tuple[str, ...]:
         return self.layer.gate_names
 

@@ -86,6 +86,10 @@ class Truncation(ABC):
         words = [f"{f.name}={v!r}" for f, v in given if not f.kw_only or v is not None]
         return f"{type(self).__name__}({', '.join(words)})"
 
+    def keeps_whole(self, steps: int) -> bool:
+        """Whether every update runs a sequence of up to ``steps`` steps as a whole."""
+        return False
+
     @property
     def slides(self) -> bool:
         """Whether windows overlap: more steps back than new ones."""

@@ -56,6 +56,9 @@ class TBPTT(Truncation):
     def usual(self, steps: int) -> int:
         return self.k2
 
+    def keeps_whole(self, steps: int) -> bool:
+        return steps <= self.k1 and self.memory is None
+
     @property
     def slides(self) -> bool:
         return self.k1 < self.k2
@@ -78,3 +81,6 @@ class FullBPTT(Truncation):
 
     def usual(self, steps: int) -> int:
         return steps
+
+    def keeps_whole(self, steps: int) -> bool:
+        return self.memory is None

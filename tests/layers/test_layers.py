@@ -12,6 +12,7 @@ from bptt import (
     LSTM,
     RNN,
     ActivationPenalty,
+    Bidirectional,
     Dropout,
     Embedding,
     Last,
@@ -41,7 +42,11 @@ TABLE = {
     ActivationPenalty(5, 2.0, 1.0): {},
     Zoneout(LSTM(3, 5), 0.05, 0.5): {"Wx": (3, 20), "Wh": (5, 20), "b": (20,)},
     Residual(RNN(5, 5)): {"Wx": (5, 5), "Wh": (5, 5), "b": (5,)},
-}
+    Bidirectional(RNN(3, 5)): {
+        "Wx": (3, 5), "Wh": (5, 5), "b": (5,),
+        "Wx_reverse": (3, 5), "Wh_reverse": (5, 5), "b_reverse": (5,),
+    },
+}  # fmt: skip
 SQUARE = (Mean, Max, Last, Dropout, VariationalDropout, ActivationPenalty, Residual)
 """Layers with as many outputs as inputs."""
 FORWARD = [
@@ -76,7 +81,7 @@ def test_names_and_shapes_of_parameters(layer):
     assert isinstance(layer, Layer)
     assert layer.shapes() == TABLE[layer]
     n_in = 5 if isinstance(layer, SQUARE) else 6 if layer.reads_ids else 3
-    assert layer.sizes == (n_in, 5)
+    assert layer.sizes == (n_in, 10 if isinstance(layer, Bidirectional) else 5)
     assert Model([layer]).params.shapes == {f"0.{n}": s for n, s in TABLE[layer].items()}
 
 
@@ -86,6 +91,7 @@ def test_a_layer_in_words():
         "Mean(5)", "Max(5)", "Last(5)", "Dropout(5, 0.3)", "VariationalDropout(5, 0.3)",
         "ActivationPenalty(5, 2.0, 1.0)", "Zoneout(LSTM(3, 5), h=0.05, c=0.5)",
         "Residual(RNN(5, 5))",
+        "Bidirectional(RNN(3, 5))",
     ]  # fmt: skip
 
 
