@@ -215,8 +215,10 @@ def backward(values, wh_transposed, gates, cell, n, dy, span):
             rows = (side, nothing, 4 * width)
             from_zero(count, 4 * width, rows, wh_transposed, arrays.zero, dh)
         gather(dh, arrays.back, dy, t, steps, arrays.norms)
-        arrays.slopes[t] = 0.0
-        dcell[t] = 0.0
+        for gate in range(4):
+            arrays.slopes[t, gate] = 0.0
+        for j in range(2 * t * width, 2 * (t + 1) * width, lanes(dcell)):
+            store(dcell, j, splat(dcell, 0.0))
         for b in range(count):
             error, dot = _output_errors(arrays, cell, t, b)
             _cell_errors(arrays, cell, error / n, dot / n, t, b)

@@ -45,7 +45,9 @@ def step_peepholes(x, wx, wh, b, p, before, after, start):
     width = (n + size - 1) // size * size
     z, h, c = np.zeros(4 * width, b.dtype), np.zeros(width, b.dtype), np.zeros(width, b.dtype)
     own = np.zeros((3, width), b.dtype)
-    own[:, :n] = p
+    for gate in range(3):
+        for j in range(n):
+            own[gate, j] = p[gate, j]
     for lane in range(len(x)):
         of_h = slice(start + lane * n, start + (lane + 1) * n)
         of_c = slice(of_h.start + len(x) * n, of_h.stop + len(x) * n)
@@ -84,8 +86,8 @@ def step_norm(x, wx, wh, b, gx, gh, gc, bc, before, after, start):
     for lane in range(len(x)):
         of_h = slice(start + lane * n, start + (lane + 1) * n)
         of_c = slice(of_h.start + len(x) * n, of_h.stop + len(x) * n)
-        x_part[:] = 0.0
-        h_part[:] = 0.0
+        for j in range(4 * width):
+            x_part[j] = h_part[j] = 0.0
         add_gate_products(x[lane], wx, 4, x_part)
         add_gate_products(before[of_h], wh, 4, h_part)
         for j in range(n):
