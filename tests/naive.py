@@ -69,14 +69,13 @@ def step(layer, params, x, state, drawn=None):
     if kind == "GRU":
         h = gru(layer, params, x, state["h"]).h
         return h, {"h": h}
-    z = x @ params["Wx"] + state["h"] @ params["Wh"] + params["b"][..., None, :]
     if kind == "RNN":
+        z = x @ params["Wx"] + state["h"] @ params["Wh"] + params["b"][..., None, :]
         h = ACTIVATIONS[layer.activation][0](z)
         return h, {"h": h}
-    i, f, g, o = np.split(z, 4, axis=-1)
-    c = sigmoid(f) * state["c"] + sigmoid(i) * np.tanh(g)
-    h = sigmoid(o) * np.tanh(c)
-    return h, {"h": h, "c": c}
+    new = lstm(layer, params, x, state)
+    h = new.o * np.tanh(new.inner)
+    return h, {"h": h, "c": new.c}
 
 
 def scale(layer, drawn):
@@ -106,6 +105,51 @@ def share(kind, x, state):
     if kind == "Mean":
         return 1 / (count + 1)
     return np.where((count <= 0) | (x.real > state["h"].real), 1.0, 0.0)
+
+
+class Lstm(NamedTuple):
+    """The gates, c, and that of which h takes the tanh."""
+
+    i: np.ndarray
+    f: np.ndarray
+    g: np.ndarray
+    o: np.ndarray
+    c: np.ndarray
+    inner: np.ndarray
+
+
+def lstm(layer, params, x, state):
+    """One step, x (..., B, I)."""
+    from_x, from_h = x @ params["Wx"], state["h"] @ params["Wh"]
+    if layer.layer_norm:
+        from_x = params["gx"][..., None, :] * standard(from_x)[0]
+        from_h = params["gh"][..., None, :] * standard(from_h)[0]
+    i, f, g, o = np.split(from_x + from_h + params["b"][..., None, :], 4, axis=-1)
+    if layer.peepholes:
+        i = i + params["p"][..., 0, None, :] * state["c"]
+        f = f + params["p"][..., 1, None, :] * state["c"]
+    i, f, g = sigmoid(i), sigmoid(f), np.tanh(g)
+    inner = c = f * state["c"] + i * g
+    if layer.peepholes:
+        o = o + params["p"][..., 2, None, :] * c
+    if layer.layer_norm:
+        inner = params["gc"][..., None, :] * standard(c)[0] + params["bc"][..., None, :]
+    return Lstm(i, f, g, sigmoid(o), c, inner)
+
+
+def standard(a):
+    """``a`` with mean 0 and variance 1 over the last axis, and what that took to multiply with."""
+    away = a - a.mean(axis=-1, keepdims=True)
+    scale = ((away**2).mean(axis=-1, keepdims=True) + 1e-5) ** -0.5
+    return away * scale, scale
+
+
+def standard_back(error, a):
+    """The error of ``a`` from that of `standard`, by the Jacobian of each row."""
+    y, scale = standard(a)
+    n = a.shape[-1]
+    jacobian = scale[..., None] * (np.eye(n) - 1 / n - y[..., :, None] * y[..., None, :] / n)
+    return np.einsum("...i,...ij->...j", error, jacobian)
 
 
 class Gru(NamedTuple):
@@ -398,22 +442,39 @@ def _rnn_back(layer, params, x, states, dy, clip_delta, back):
 
 
 def _lstm_back(layer, params, x, states, dy, clip_delta, back):
-    delta, dz = np.zeros_like(dy), np.zeros((*dy.shape[:2], 4 * layer.n))
+    delta, dx = np.zeros_like(dy), np.zeros_like(x)
+    grads = {name: np.zeros_like(param) for name, param in params.items()}
     dh = dc = 0
     for t in reversed(range(len(x))):
         delta[t] = bounded(dy[t] + back[t] * dh, clip_delta)
-        z = x[t] @ params["Wx"] + states[t]["h"] @ params["Wh"] + params["b"]
-        i, f, g, o = np.split(z, 4, axis=-1)
-        squashed = np.tanh(states[t + 1]["c"])
-        dc = back[t] * dc + delta[t] * sigmoid(o) * (1 - squashed**2)
-        di = dc * np.tanh(g) * sigmoid(i) * sigmoid(-i)
-        df = dc * states[t]["c"] * sigmoid(f) * sigmoid(-f)
-        dg = dc * sigmoid(i) / np.cosh(g) ** 2
-        do = delta[t] * squashed * sigmoid(o) * sigmoid(-o)
-        dz[t] = np.concatenate([di, df, dg, do], axis=-1)
-        dh, dc = dz[t] @ returning(params, "Wh").T, dc * sigmoid(f)
-    grads = _weight_grads(x, states, dz)
-    return dz @ returning(params, "Wx").T, grads, {"h": dh, "c": dc}, delta
+        h, c = states[t]["h"], states[t]["c"]
+        i, f, g, o, new, inner = lstm(layer, params, x[t], states[t])
+        do = delta[t] * np.tanh(inner) * o * (1 - o)
+        dinner = delta[t] * o / np.cosh(inner) ** 2
+        if layer.layer_norm:
+            grads["gc"] += (dinner * standard(new)[0]).sum(axis=0)
+            grads["bc"] += dinner.sum(axis=0)
+            dinner = standard_back(dinner * params["gc"], new)
+        dc = back[t] * dc + dinner
+        if layer.peepholes:
+            dc = dc + do * params["p"][2]
+        di, df, dg = dc * g * i * (1 - i), dc * c * f * (1 - f), dc * i * (1 - g**2)
+        dc = dc * f
+        if layer.peepholes:
+            dc = dc + di * params["p"][0] + df * params["p"][1]
+            grads["p"] += np.stack([di * c, df * c, do * new]).sum(axis=1)
+        dz = dz_x = dz_h = np.concatenate([di, df, dg, do], axis=-1)
+        if layer.layer_norm:
+            from_x, from_h = x[t] @ params["Wx"], h @ params["Wh"]
+            grads["gx"] += (dz * standard(from_x)[0]).sum(axis=0)
+            grads["gh"] += (dz * standard(from_h)[0]).sum(axis=0)
+            dz_x = standard_back(dz * params["gx"], from_x)
+            dz_h = standard_back(dz * params["gh"], from_h)
+        grads["Wx"] += x[t].T @ dz_x
+        grads["Wh"] += h.T @ dz_h
+        grads["b"] += dz.sum(axis=0)
+        dx[t], dh = dz_x @ returning(params, "Wx").T, dz_h @ returning(params, "Wh").T
+    return dx, grads, {"h": dh, "c": dc}, delta
 
 
 def _gru_back(layer, params, x, states, dy, clip_delta, back):

@@ -32,6 +32,7 @@ IDS = np.random.default_rng(1).integers(0, 6, 300)
 VALID = np.random.default_rng(2).integers(0, 6, 50)
 CELLS = [
     LSTM(3, 5), RNN(5, 4), GRU(4, 5), GRU(5, 4, reset_after=False), Residual(RNN(4, 4)), Mean(4),
+    LSTM(4, 3, layer_norm=True), LSTM(3, 4, peepholes=True),
 ]  # fmt: skip
 HALF = few(67)
 """Updates before the save, and after it; a pass has from 20 to 30."""

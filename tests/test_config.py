@@ -42,6 +42,8 @@ THINGS = [
     Linear(3, 4),
     RNN(3, 4, "leaky_relu"),
     LSTM(3, 4, forget_bias=0.5),
+    LSTM(3, 4, layer_norm=True),
+    LSTM(3, 4, peepholes=True),
     GRU(3, 4),
     GRU(3, 4, reset_after=False),
     Mean(3),

@@ -36,6 +36,7 @@ STACKS = [
     [Embedding(300, 3), RNN(3, 5), Linear(5, 4)],
     [Linear(3, 2), RNN(2, 5), Linear(5, 3), LSTM(3, 4), Linear(4, 4)],
     [Embedding(6, 3), LSTM(3, 5), RNN(5, 7, "sigmoid")],
+    [LSTM(3, 5, layer_norm=True), LSTM(5, 3, peepholes=True), Linear(3, 4)],
     [RNN(3, 5), Mean(5), Linear(5, 4)],
     [Residual(LSTM(3, 3)), Max(3)],
     [Zoneout(LSTM(3, 5), 0.2, 0.4), ActivationPenalty(5), Zoneout(GRU(5, 4), 0.3)],

@@ -38,7 +38,8 @@ from bptt import (
 )
 
 ACTIVATIONS = sorted(naive.ACTIVATIONS)
-GATED = [LSTM(3, 5), GRU(3, 5), GRU(3, 5, reset_after=False)]
+NORMED, PEEPING = partial(LSTM, layer_norm=True), partial(LSTM, peepholes=True)
+GATED = [LSTM(3, 5), GRU(3, 5), GRU(3, 5, reset_after=False), NORMED(3, 5), PEEPING(3, 5)]
 STACKS = [
     *([RNN(3, 5, name), Linear(5, 4)] for name in ACTIVATIONS),
     *([RNN(3, 7, name), RNN(7, 5, name), Linear(5, 4)] for name in ACTIVATIONS),
@@ -52,6 +53,8 @@ STACKS = [
     [GRU(3, 7, reset_after=False), Linear(7, 4)],
     [Embedding(6, 3), GRU(3, 5), GRU(5, 7, reset_after=False), Linear(7, 4)],
     [Embedding(2, 3), GRU(3, 5, reset_after=False), GRU(5, 4)],
+    [NORMED(3, 17), PEEPING(17, 5), Linear(5, 4)],
+    [Embedding(2, 3), NORMED(3, 5), PEEPING(5, 3), NORMED(3, 4)],
     [RNN(3, 5, "sigmoid")],
     [Embedding(6, 5)],
     [Embedding(6, 4), Linear(4, 5)],
@@ -113,7 +116,8 @@ def test_gradients_at_random_sizes(data):
         return data.draw(st.integers(low, high))
 
     features, units, above = draw(1, 5), draw(1, 19), draw(1, 9)
-    cell = data.draw(st.sampled_from([LSTM, RNN, GRU, partial(GRU, reset_after=False)]))
+    cells = [LSTM, RNN, GRU, partial(GRU, reset_after=False), NORMED, PEEPING]
+    cell = data.draw(st.sampled_from(cells))
     layers = [cell(features, units), RNN(units, above, data.draw(st.sampled_from(ACTIVATIONS)))]
     model = a_model(layers[: draw(1, 2)])
     loss = data.draw(st.sampled_from([CrossEntropy(), SquaredError()]))
@@ -127,7 +131,7 @@ def test_gradients_at_random_sizes(data):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("layers", STACKS[:2] + STACKS[10:20] + STACKS[-5:], ids=words)
+@pytest.mark.parametrize("layers", STACKS[:2] + STACKS[10:22] + STACKS[-5:], ids=words)
 def test_clip_delta_bounds_every_delta(layers, workers):
     model = a_model(layers)
     loss, x, state = SquaredError(), an_input(model, 7, 3), a_state(model, 3)
@@ -167,7 +171,9 @@ def test_agrees_with_finite_differences_of_the_model_itself():
 
 
 @pytest.mark.parametrize(
-    "layers", [STACKS[1], STACKS[11], STACKS[13], *STACKS[15:18], STACKS[-3], STACKS[-2]], ids=words
+    "layers",
+    [STACKS[1], STACKS[11], STACKS[13], *STACKS[15:18], STACKS[20], STACKS[-3], STACKS[-2]],
+    ids=words,
 )
 def test_float32_is_as_good_as_its_rounding(layers):
     model, loss = a_model(layers, "float32"), SquaredError()

@@ -29,17 +29,11 @@ STACKS = [
     [Embedding(300, 3), RNN(3, 5), Linear(5, 4)],
     [Linear(3, 2), RNN(2, 5), Linear(5, 3), LSTM(3, 4), Linear(4, 4)],
     [Embedding(6, 3)],
+    [LSTM(3, 5, layer_norm=True), LSTM(5, 9, peepholes=True)],
     [RNN(3, 5), Mean(5), Max(5), Last(5)],
     [Residual(RNN(3, 3)), Residual(Linear(3, 3))],
     [Zoneout(RNN(3, 5), 0.3), ActivationPenalty(5), Last(5)],
 ]
-
-
-def gates_of(layer, params, x, h):
-    """What the equations of an LSTM call i, f, g and o."""
-    z = x @ params["Wx"] + h @ params["Wh"] + params["b"]
-    i, f, g, o = np.split(z, 4, axis=-1)
-    return {"i": naive.sigmoid(i), "f": naive.sigmoid(f), "g": np.tanh(g), "o": naive.sigmoid(o)}
 
 
 def step_by_step(layers, params, x, state):
@@ -47,7 +41,10 @@ def step_by_step(layers, params, x, state):
     for y in x:
         for i, layer in enumerate(layers):
             before, own = naive.own(state, i), naive.own(params, i)
-            seen = gates_of(layer, own, y, before["h"]) if isinstance(layer, LSTM) else {}
+            seen = {}
+            if isinstance(layer, LSTM):
+                gates = naive.lstm(layer, own, y, before)
+                seen = {name: getattr(gates, name) for name in "ifgo"}
             y, new = naive.step(layer, own, y, before)
             seen |= new or {"y": y}
             state |= {f"{i}.{name}": rows for name, rows in new.items()}

@@ -27,6 +27,7 @@ from bptt.kernels.compile import JIT
 LAYERS = [Embedding(6, 3), LSTM(3, 5), RNN(5, 7), Linear(7, 4)]
 FLOATS = [Linear(3, 2), LSTM(2, 5), Linear(5, 4)]
 POOLS = [Residual(LSTM(3, 3)), Mean(3), Residual(Max(3)), Last(3), Linear(3, 4)]
+LSTMS = [LSTM(3, 5, layer_norm=True), LSTM(5, 7, peepholes=True), Linear(7, 4)]
 GRUS = [GRU(3, 5), GRU(5, 7, reset_after=False), GRU(7, 16), Linear(16, 4)]
 
 
@@ -72,7 +73,7 @@ def test_writing_to_params_is_seen_by_the_next_call():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
-    "layers", [LAYERS, FLOATS, GRUS, POOLS], ids=["ids", "floats", "grus", "pools"]
+    "layers", [LAYERS, FLOATS, LSTMS, GRUS, POOLS], ids=["ids", "floats", "lstms", "grus", "pools"]
 )
 def test_in_one_go_and_in_pieces(layers, dtype):
     """The same bits; without the JIT, NumPy's product may round otherwise for other shapes."""
@@ -211,7 +212,7 @@ def test_dtypes_there_are_no_kernels_for(dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
-    "layers", [LAYERS, FLOATS, GRUS, POOLS], ids=["ids", "floats", "grus", "pools"]
+    "layers", [LAYERS, FLOATS, LSTMS, GRUS, POOLS], ids=["ids", "floats", "lstms", "grus", "pools"]
 )
 def test_save_and_load(tmp_path, layers, dtype):
     model = a_model(layers, dtype)

@@ -11,6 +11,7 @@ RNG = np.random.default_rng(3)
 STACKS = [
     *([RNN(3, 5, name), Linear(5, 4)] for name in naive.ACTIVATIONS),
     [LSTM(3, 5), Linear(5, 4)],
+    [LSTM(3, 5, peepholes=True), LSTM(5, 4, layer_norm=True)],
     [GRU(3, 5), GRU(5, 4)],
     [GRU(3, 5, reset_after=False), GRU(5, 4, reset_after=False)],
     [Linear(3, 2), LSTM(2, 5), RNN(5, 4)],

@@ -50,6 +50,7 @@ STACKS = [
     [RNN(3, 4), Mean(4), Linear(4, 2)],
     [Max(3), LSTM(3, 4), Max(4), Last(4)],
     [Residual(LSTM(3, 3)), Residual(GRU(3, 3)), Residual(Mean(3))],
+    [LSTM(3, 5, layer_norm=True), LSTM(5, 4, peepholes=True), Linear(4, 2)],
 ]
 
 

@@ -28,6 +28,7 @@ STACKS = [
     [Embedding(6, 3), LSTM(3, 4), Linear(4, 4)],
     [Linear(3, 2), RNN(2, 5), Linear(5, 3), LSTM(3, 4), Linear(4, 2)],
     [LSTM(3, 2), LSTM(2, 3)],
+    [LSTM(3, 2, layer_norm=True), LSTM(2, 3, peepholes=True)],
     [LSTM(3, 2), Mean(2), RNN(2, 3)],
     [Residual(LSTM(3, 3)), Mean(3), Residual(Max(3))],
     [Zoneout(LSTM(3, 4), 0.2, 0.4), VariationalDropout(4), Zoneout(RNN(4, 3), 0.3)],

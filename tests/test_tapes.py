@@ -12,6 +12,7 @@ from bptt.workers import Batch, Workers
 
 LAYERS = [Embedding(6, 3), LSTM(3, 5), Linear(5, 2), RNN(2, 7)]
 MANY_IDS = [Embedding(60, 3), *LAYERS[1:]]
+LSTMS = [Embedding(6, 3), LSTM(3, 5, layer_norm=True), LSTM(5, 3, peepholes=True)]
 GRUS = [Embedding(6, 3), GRU(3, 5), GRU(5, 7, reset_after=False)]
 POOLS = [Embedding(6, 3), Residual(LSTM(3, 3)), Mean(3), Residual(Max(3)), Residual(Linear(3, 3))]
 LANES, KEEP = 5, 3
@@ -83,7 +84,18 @@ def test_of_grus_the_tape_has_what_r_multiplies(workers):
             assert_close(tapes[f"{i}.rh"][-1], r * inner, 1e-12)
 
 
-@pytest.mark.parametrize("layers", [LAYERS, GRUS, POOLS], ids=words)
+def test_of_a_normalised_lstm_the_tape_has_what_its_errors_need():
+    model = a_model(LSTMS)
+    tapes = read_tapes(after_a_while(model, 2)[0].windows, KEEP)
+    assert list(tapes) == ["x", "resets", "ended", "1.h", "1.c", "1.z", "1.xn", "1.hn", "1.scales",
+                           "2.h", "2.c", "2.z"]  # fmt: skip
+    assert tapes["1.scales"].shape == (KEEP, LANES, 4)
+    normed, scale = naive.standard(tapes["1.h"][:-1] @ model.params["1.Wh"])
+    assert_close(tapes["1.hn"], normed, 1e-12)
+    assert_close(tapes["1.scales"][..., 1], scale[..., 0], 1e-12)
+
+
+@pytest.mark.parametrize("layers", [LAYERS, LSTMS, GRUS, POOLS], ids=words)
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_what_is_written_is_read_again_by_any_number_of_workers(workers, layers):
     model = a_model(layers)

@@ -6,24 +6,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
-from typing import ClassVar, NamedTuple
+from types import ModuleType
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from ..kernels.arithmetic import total
-from ..kernels.compile import kernel
-from ..kernels.delta import gather
-from ..kernels.exponential import sigmoid, tanh
-from ..kernels.packing import FULL
-from ..kernels.product import from_zero, product
-from ..kernels.step import add_gate_products
-from ..kernels.target import empty, padded, zeros
-from ..kernels.tile import tile, tile_height
-from ..kernels.vector import lanes, load, splat, store
+from . import lstm_norm, lstm_peepholes, lstm_plain
 from .base import Room, Span, Tape
 from .lookup import Lookup
-from .recurrent import Recurrent, RecurrentWeights
+from .lstm_step import step_norm, step_peepholes, step_plain
+from .recurrent import Recurrent
+from .weights import Scratch
 
 __all__ = ["LSTM"]
 
@@ -40,6 +34,26 @@ class LSTM(Recurrent):
 
     (Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber & Cummins 2000.)
 
+    With ``layer_norm``, where LN(a; γ) = γ (a - mean) / sqrt(variance + 1e-5), each product's over
+    its 4H numbers of a step and lane, that of c over its H::
+
+        [i f g o] = LN(x_t Wx; gx) + LN(h_{t-1} Wh; gh) + b
+        c_t = f c_{t-1} + i g
+        h_t = o tanh(LN(c_t; gc) + bc)
+
+    (Ba, Kiros & Hinton 2016, equations 20 to 22. They write a bias of each LN besides b; the two of
+    the products are in b here. Nor do they add to the variance.)  Where a row is constant, as
+    h_{t-1} Wh before the first step, it becomes zero.
+
+    With ``peepholes`` the gates see the cell, unit by unit, p being [pi pf po]::
+
+        i = sigmoid(... + pi c_{t-1})
+        f = sigmoid(... + pf c_{t-1})
+        o = sigmoid(... + po c_t)
+
+    (Gers, Schraudolph & Schmidhuber 2002, who leave out the last tanh, and cut the error off where
+    it leaves a cell through its gates. Here all of it flows, as in Graves & Schmidhuber 2005.)
+
     Parameters
     ----------
     n_in : input features, I.
@@ -47,17 +61,23 @@ class LSTM(Recurrent):
     forget_bias : what the bias of the forget gate begins with (Jozefowicz et al. 2015).
     feedback : what errors go back through: "exact" for the transposed weights, "random" for fixed
         random matrices ``Bx`` and ``Bh`` in place of ``Wx`` and ``Wh`` (Lillicrap et al. 2016).
+    layer_norm : whether the products and the cell are normalised.
+    peepholes : whether the gates see the cell.
 
     Parameters in the model: ``Wx`` (I, 4H), ``Wh`` (H, 4H), ``b`` (4H,), gates in the order
-    i f g o.  State: ``h`` and ``c``, (B, H) each.
+    i f g o; with ``layer_norm`` the gains ``gx`` (4H,), ``gh`` (4H,) and ``gc`` (H,), which begin
+    at 1, and ``bc`` (H,), at 0; with ``peepholes`` ``p`` (3, H), rows i f o, at 0.
+    State: ``h`` and ``c``, (B, H) each.
 
     Raises
     ------
-    ValueError : if a size is not a positive integer, ``forget_bias`` not a finite number, or
-        ``feedback`` neither of the two.
+    ValueError : if a size is not a positive integer, ``forget_bias`` not a finite number,
+        ``feedback`` neither of the two, an option not a bool, or both are chosen.
     """
 
     forget_bias: float = 1.0
+    layer_norm: bool = False
+    peepholes: bool = False
     gates: ClassVar[int] = 4
     carried: ClassVar[tuple[str, ...]] = ("h", "c")
     gate_names: ClassVar[tuple[str, ...]] = ("i", "f", "g", "o")
@@ -67,32 +87,48 @@ class LSTM(Recurrent):
         super().__post_init__()
         if not isinstance(self.forget_bias, Real) or not math.isfinite(self.forget_bias):
             raise ValueError(f"forget_bias must be a finite number, got {self.forget_bias!r}")
+        for name in ("layer_norm", "peepholes"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}")
+        if self.layer_norm and self.peepholes:
+            raise ValueError("an LSTM has layer_norm or peepholes, but not both")
+
+    @property
+    def _form(self) -> ModuleType:
+        """Where the loops are; all three have the same functions."""
+        if self.layer_norm:
+            return lstm_norm
+        return lstm_peepholes if self.peepholes else lstm_plain
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        own: dict[str, tuple[int, ...]] = {}
+        if self.layer_norm:
+            own = {"gx": (4 * self.n,), "gh": (4 * self.n,), "gc": (self.n,), "bc": (self.n,)}
+        if self.peepholes:
+            own = {"p": (3, self.n)}
+        return super().shapes() | own
 
     def initialize(self, params: Mapping[str, NDArray], rng: np.random.Generator) -> None:
         super().initialize(params, rng)
         params["b"][self.n : 2 * self.n] = self.forget_bias
+        if self.layer_norm:
+            for name in ("gx", "gh", "gc"):
+                params[name][...] = 1
+
+    def weights(self, dtype: DTypeLike) -> Any:
+        return self._form.make_weights(super().weights(dtype))
+
+    def pack(self, params: Mapping[str, NDArray], weights: Any) -> None:
+        self._form.pack(params, weights)
 
     def tape(self, x: NDArray | Lookup, room: Room) -> Tape:
-        rows, lane_count, dtype = room.rows, room.lanes, room.dtype
-        width = padded(self.n, dtype)
-        z = empty((rows, lane_count, 4 * width), dtype)
-        h, c = (zeros((rows + 1, lane_count, width), dtype) for _ in range(2))
-        arrays = _Arrays(
-            z=z,
-            h=h,
-            c=c,
-            dz=z,
-            dh=zeros((lane_count, width), dtype),
-            dc=zeros((lane_count, width), dtype),
-            back=room.back,
-            zero=zeros((width,), dtype),
-            norms=np.zeros((rows, lane_count)),
-            slopes=np.zeros((rows, self.gates)),
-        )
-        errors = {"h": arrays.dh, "c": arrays.dc}
-        states, gates = {"h": h, "c": c}, {"z": (z, self.gates)}
+        arrays = self._form.make_arrays(self.n, room)
+        errors, states = {"h": arrays.dh, "c": arrays.dc}, {"h": arrays.h, "c": arrays.c}
+        gates = {"z": (arrays.z, self.gates)}
+        if self.layer_norm:
+            gates |= lstm_norm.kept(arrays)
         return Tape(
-            x, h[1:], states, arrays, gates, errors, room.fresh, arrays.norms, arrays.slopes
+            x, arrays.h[1:], states, arrays, gates, errors, room.fresh, arrays.norms, arrays.slopes
         )
 
     def step(
@@ -103,161 +139,45 @@ class LSTM(Recurrent):
         after: NDArray,
         start: int,
     ) -> NDArray:
-        _step(x, params["Wx"], params["Wh"], params["b"], before, after, start)
+        wx, wh, b = params["Wx"], params["Wh"], params["b"]
+        if self.layer_norm:
+            own = params["gx"], params["gh"], params["gc"], params["bc"]
+            step_norm(x, wx, wh, b, *own, before, after, start)
+        elif self.peepholes:
+            step_peepholes(x, wx, wh, b, params["p"], before, after, start)
+        else:
+            step_plain(x, wx, wh, b, before, after, start)
         return after[start : start + len(x) * self.n].reshape(len(x), self.n)
 
-    def _run(self, arrays: _Arrays, weights: RecurrentWeights, first: int, last: int) -> None:
-        _forward(arrays.z, arrays.h, arrays.c, weights.wh.panels, self.n, first, last)
+    def state_errors(self, weights: Any, tape: Tape, first: int) -> None:
+        if self.layer_norm:
+            lstm_norm.state_errors(weights, tape)
+        else:
+            super().state_errors(weights, tape, first)
 
-    def _run_back(
-        self, arrays: _Arrays, weights: RecurrentWeights, dy: NDArray, steps: Span
+    def _run(self, arrays: Any, weights: Any, first: int, last: int) -> None:
+        self._form.run(arrays, weights, self.n, first, last)
+
+    def _run_back(self, arrays: Any, weights: Any, dy: NDArray, steps: Span) -> None:
+        self._form.run_back(arrays, weights, self.n, dy, steps)
+
+    def _gradients(
+        self,
+        weights: Any,
+        tape: Tape,
+        arrays: Any,
+        steps: Span,
+        dx: NDArray | None,
+        grads: Mapping[str, NDArray],
+        scratch: Scratch,
     ) -> None:
-        _backward(tuple(arrays), weights.wh.transposed, dy, tuple(steps))
+        if self.layer_norm:
+            lstm_norm.gradients(weights, tape, arrays, steps, dx, grads, scratch)
+            return
+        super()._gradients(weights, tape, arrays, steps, dx, grads, scratch)
+        if self.peepholes:
+            lstm_peepholes.gradients(arrays, steps, grads)
 
-
-class _Arrays(NamedTuple):
-    """z : in, out, (K, B, 4·Hp) interleaved; x_t Wx + b, and after step t the gates i f g o.
-    h, c : in, out, (K+1, B, Hp).
-    dz : out, like z, error of the gates' arguments; may be z.
-    dh : scratch, (B, Hp), δ_t.
-    dc : in, out, (B, Hp), error of the cell: in, from beyond the last step; out, of the first.
-    back : in, (K, B), weight of what comes back to each step.
-    zero : in, (Hp,).
-    norms : out, (K, B) float64, ‖δ_t‖.
-    slopes : out, (K, 4) float64, as in `Tape`.
-    """
-
-    z: NDArray
-    h: NDArray
-    c: NDArray
-    dz: NDArray
-    dh: NDArray
-    dc: NDArray
-    back: NDArray
-    zero: NDArray
-    norms: NDArray
-    slopes: NDArray
-
-
-@kernel
-def _gates(z, h, wh, n, t, unit):
-    """Add h_{t-1} Wh to z_t, for the gates of a vector of units from ``unit`` on."""
-    count, width = h.shape[1], h.shape[2]
-    panel = 4 * lanes(h)
-    b = 0
-    while b < count:
-        height = tile_height(count - b)
-        row = t * count + b
-        here = (z, row * 4 * width + 4 * unit, 4 * width, 0)
-        tile(height, 4, n, (h, row * width, width, 1), (wh, 4 * unit * n, 0, panel), here, here)
-        b += height
-
-
-@kernel
-def _cells(z, h, c, t, unit):
-    """The cell's equations at step t, for a vector of units from ``unit`` on, while z is near."""
-    count, width = h.shape[1], h.shape[2]
-    size = lanes(h)
-    for row in range(t * count, (t + 1) * count):
-        at, before = row * 4 * width + 4 * unit, row * width + unit
-        after = before + count * width
-        i, f = sigmoid(load(z, at)), sigmoid(load(z, at + size))
-        g, o = tanh(load(z, at + 2 * size)), sigmoid(load(z, at + 3 * size))
-        cell = f * load(c, before) + i * g
-        store(c, after, cell)
-        store(h, after, o * tanh(cell))
-        store(z, at, i)
-        store(z, at + size, f)
-        store(z, at + 2 * size, g)
-        store(z, at + 3 * size, o)
-
-
-@kernel
-def _forward(z, h, c, wh, n, first, last):
-    """Arrays as in `_Arrays`; wh packed (n, 4·Hp)."""
-    count, width = h.shape[1], h.shape[2]
-    flat = z.reshape(z.size)
-    for t in range(first, last):
-        if count == 1:
-            before, at = (h, t * width, width), t * 4 * width
-            start, out = (flat, at, 4 * width), (z, at, 4 * width)
-            # To Numba `count` is a literal in here, for which it would compile `product` once more.
-            product(h.shape[1], n, before, wh, FULL, start, out)
-        for unit in range(0, width, lanes(h)):
-            if count > 1:
-                _gates(z, h, wh, n, t, unit)
-            _cells(z, h, c, t, unit)
-
-
-@kernel
-def _step(x, wx, wh, b, before, after, start):
-    """x (B, I) in; parameters in; before, after flat, in and out: h, c (B, H) from ``start`` on."""
-    n, size = b.size // 4, lanes(b)
-    width = (n + size - 1) // size * size
-    z, h, c = np.zeros(4 * width, b.dtype), np.zeros(width, b.dtype), np.zeros(width, b.dtype)
-    for lane in range(len(x)):
-        of_h = slice(start + lane * n, start + (lane + 1) * n)
-        of_c = slice(of_h.start + len(x) * n, of_h.stop + len(x) * n)
-        for j in range(4 * n):
-            z[j // n * width + j % n] = b[j]
-        add_gate_products(x[lane], wx, 4, z)
-        add_gate_products(before[of_h], wh, 4, z)
-        for j in range(n):
-            c[j] = before[of_c.start + j]
-        for j in range(0, width, size):
-            i, f = sigmoid(load(z, j)), sigmoid(load(z, width + j))
-            g, o = tanh(load(z, 2 * width + j)), sigmoid(load(z, 3 * width + j))
-            cell = f * load(c, j) + i * g
-            store(c, j, cell)
-            store(h, j, o * tanh(cell))
-        for j in range(n):
-            after[of_h.start + j], after[of_c.start + j] = h[j], c[j]
-
-
-@kernel
-def _backward_cell(arrays, t):
-    """Errors of step t: dh and dc at t to dz at t and dc at t-1."""
-    z, c, dz, dh, dc = arrays.z, arrays.c, arrays.dz, arrays.dh, arrays.dc
-    count, width = dh.shape
-    size = lanes(dh)
-    slopes_i = slopes_f = slopes_g = slopes_o = splat(dh, 0.0)
-    for b in range(count):
-        weight = splat(dh, arrays.back[t, b])
-        for unit in range(0, width, size):
-            at = (t * count + b) * 4 * width + 4 * unit
-            state = b * width + unit
-            before = t * count * width + state
-            i, f = load(z, at), load(z, at + size)
-            g, o = load(z, at + 2 * size), load(z, at + 3 * size)
-            squashed = tanh(load(c, before + count * width))
-            delta = load(dh, state)
-            cell = load(dc, state) * weight + delta * o * (1.0 - squashed * squashed)
-            slope_i, slope_f = i * (1.0 - i), f * (1.0 - f)
-            slope_g, slope_o = 1.0 - g * g, o * (1.0 - o)
-            store(dz, at, cell * g * slope_i)
-            store(dz, at + size, cell * load(c, before) * slope_f)
-            store(dz, at + 2 * size, cell * i * slope_g)
-            store(dz, at + 3 * size, delta * squashed * slope_o)
-            store(dc, state, cell * f)
-            slopes_i, slopes_f = slopes_i + slope_i, slopes_f + slope_f
-            slopes_g, slopes_o = slopes_g + slope_g, slopes_o + slope_o
-    arrays.slopes[t, 0], arrays.slopes[t, 1] = total(slopes_i), total(slopes_f)
-    arrays.slopes[t, 2], arrays.slopes[t, 3] = total(slopes_g), total(slopes_o)
-
-
-@kernel
-def _backward(values, wh_transposed, dy, span):
-    """δ down from step ``steps.last`` - 1; wh_transposed packed (4·Hp, H), dy (K, B, Hp) in.
-
-    values, span : `_Arrays` and a `Span` as plain tuples.
-    """
-    arrays, steps = _Arrays(*values), Span(*span)
-    dz, dh, norms = arrays.dz, arrays.dh, arrays.norms
-    count, width = dh.shape
-    for t in range(steps.last - 1, steps.first - 1, -1):
-        if t < steps.last - 1:
-            after = (t + 1) * count * 4 * width
-            z_after = (dz, after, 4 * width)
-            from_zero(count, 4 * width, z_after, wh_transposed, arrays.zero, dh)
-        gather(dh, arrays.back, dy, t, steps, norms)
-        _backward_cell(arrays, t)
+    def __str__(self) -> str:
+        options = [name for name in ("layer_norm", "peepholes") if getattr(self, name)]
+        return ", ".join([super().__str__()[:-1], *(f"{name}=True" for name in options)]) + ")"

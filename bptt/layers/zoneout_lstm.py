@@ -9,8 +9,9 @@ from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.product import from_rows
 from ..kernels.vector import lanes, load, splat, store
-from . import lstm
+from . import lstm_plain
 from .base import Span
+from .lstm import LSTM
 from .recurrent import RecurrentWeights
 from .zone import Zone, mix, split
 
@@ -18,7 +19,7 @@ __all__ = ["run", "run_back"]
 
 
 def run(
-    layer: lstm.LSTM, arrays: lstm._Arrays, zone: Zone, weights: RecurrentWeights, first: int,
+    layer: LSTM, arrays: lstm_plain._Arrays, zone: Zone, weights: RecurrentWeights, first: int,
     last: int,
 ) -> None:  # fmt: skip
     """As `Recurrent._run`."""
@@ -27,7 +28,7 @@ def run(
 
 
 def run_back(
-    layer: lstm.LSTM, arrays: lstm._Arrays, zone: Zone, weights: RecurrentWeights, dy: NDArray,
+    layer: LSTM, arrays: lstm_plain._Arrays, zone: Zone, weights: RecurrentWeights, dy: NDArray,
     steps: Span,
 ) -> None:  # fmt: skip
     """As `Recurrent._run_back`."""
@@ -38,7 +39,7 @@ def run_back(
 def _forward(z, h, c, share, share_c, inner, wh, n, first, last):
     """Arrays as in `_Arrays` and `Zone`; wh packed (n, 4·Hp)."""
     for t in range(first, last):
-        lstm._forward(z, h, c, wh, n, t, t + 1)
+        lstm_plain._forward(z, h, c, wh, n, t, t + 1)
         inner[t] = c[t + 1]
         mix(share, h, t)
         mix(share_c, c, t)
@@ -50,7 +51,7 @@ def _backward_cell(arrays, zone, t):
     split(zone.h, t, zone.dh, zone.held, arrays.dh)
     split(zone.c, t, zone.dc, zone.held_c, arrays.dc)
     zone.pair[0], zone.pair[1] = arrays.c[t], zone.inner[t]
-    one_step = lstm._Arrays(
+    one_step = lstm_plain._Arrays(
         z=arrays.z[t : t + 1],
         h=arrays.h,
         c=zone.pair,
@@ -62,7 +63,7 @@ def _backward_cell(arrays, zone, t):
         norms=arrays.norms,
         slopes=arrays.slopes[t : t + 1],
     )
-    lstm._backward_cell(one_step, np.int64(0))
+    lstm_plain._backward_cell(one_step, np.int64(0))
     count, width = zone.dc.shape
     for b in range(count):
         weight = splat(zone.dc, arrays.back[t, b])
@@ -73,7 +74,7 @@ def _backward_cell(arrays, zone, t):
 @kernel
 def _backward(values, zone_values, wh_transposed, dy, span):
     """As the loop back of an `LSTM`; values, zone_values : `_Arrays` and `Zone` as plain tuples."""
-    arrays, zone, steps = lstm._Arrays(*values), Zone(*zone_values), Span(*span)
+    arrays, zone, steps = lstm_plain._Arrays(*values), Zone(*zone_values), Span(*span)
     count, width = zone.dh.shape
     for t in range(steps.last - 1, steps.first - 1, -1):
         if t < steps.last - 1:

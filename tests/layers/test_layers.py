@@ -55,6 +55,8 @@ FORWARD = [
     *([RNN(3, 7, name)] for name in naive.ACTIVATIONS),
     [LSTM(3, 7)],
     [LSTM(3, 1)],
+    *([LSTM(3, n, layer_norm=True)] for n in (1, 3, 17)),
+    *([LSTM(3, n, peepholes=True)] for n in (1, 3, 17)),
     [GRU(3, 7)],
     [GRU(3, 1)],
     [GRU(3, 17, reset_after=False)],

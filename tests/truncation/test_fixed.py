@@ -49,6 +49,7 @@ STACKS = [
     [RNN(3, 5), Mean(5), Linear(5, 4)],
     [Max(3), LSTM(3, 4), Max(4), Last(4)],
     [Embedding(6, 5), Residual(LSTM(5, 5)), Residual(Mean(5)), Residual(GRU(5, 5)), Linear(5, 4)],
+    [Embedding(6, 3), LSTM(3, 5, layer_norm=True), LSTM(5, 4, peepholes=True)],
 ]
 
 
@@ -175,7 +176,7 @@ def test_a_loss_reaches_back_between_k2_minus_k1_plus_1_and_k2_steps():
         assert np.count_nonzero(last.flow["0.h"]) == reach
 
 
-@pytest.mark.parametrize("layers", [STACKS[1], *STACKS[7:9]], ids=words)
+@pytest.mark.parametrize("layers", [STACKS[1], *STACKS[7:9], STACKS[13]], ids=words)
 def test_float32_is_as_good_as_its_rounding(layers):
     model = a_model(layers, "float32")
     stream, laid = a_stream(model, SquaredError(), 40, 3)

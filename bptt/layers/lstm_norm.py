@@ -1,0 +1,136 @@
+"""The LSTM whose products and cell are normalised: a step needs whole rows, so it is three passes.
+
+    x̂, ĥ = x_t Wx and h_{t-1} Wh of mean 0 and variance 1      over 4H, see `kernels.moments`
+    [i f g o] = [gx x̂ + b] + gh ĥ,   then sigmoid of i, f, o and tanh of g
+    c_t = f c_{t-1} + i g
+    h_t = o tanh(gc ĉ + bc)                                     ĉ is c_t, over H
+
+x̂ is parallel in time, and on the way back all but the error at ĥ and ĉ is: the loop leaves the
+error of the gates' arguments, from which those of both products, of gains and of b follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels.packing import pack as pack_columns
+from ..kernels.target import empty, lanes_of, padded, zeros
+from .base import Room, Span, Tape
+from .lstm_norm_loops import Arrays, backward, forward, normalise, product_errors
+from .recurrent import RecurrentWeights
+from .weights import PackedWeights, Scratch
+
+__all__ = ["gradients", "kept", "make_arrays", "make_weights", "pack", "run", "run_back",
+           "state_errors"]  # fmt: skip
+
+
+class _Weights(NamedTuple):
+    """Wx without b; Wh; and what `Arrays` calls ``gates`` and ``cell``."""
+
+    wx: PackedWeights
+    wh: PackedWeights
+    gates: NDArray
+    cell: NDArray
+
+
+def make_weights(packed: RecurrentWeights) -> _Weights:
+    """As `Layer.weights`, from room for Wx, and Wh."""
+    n, bias = packed.wh.n_in, packed.wh.bias
+    cell = zeros((3, len(bias) // 4), bias.dtype)
+    cell[2, :n] = 1
+    return _Weights(*packed, zeros((3, len(bias)), bias.dtype), cell)
+
+
+def pack(params: Mapping[str, NDArray], weights: _Weights) -> None:
+    """As `Layer.pack`."""
+    weights.wx.pack(params["Wx"])
+    weights.wh.pack(params["Wh"])
+    for name, to in zip(("gx", "gh", "b"), weights.gates, strict=True):
+        pack_columns(params[name][np.newaxis], weights.wh.gates, weights.wh.width, to)
+    for name, to in zip(("gc", "bc"), weights.cell, strict=False):
+        to[: len(params[name])] = params[name]
+
+
+def make_arrays(n: int, room: Room) -> Arrays:
+    """The arrays of a tape, of which `kept` and z go with the steps."""
+    rows, lane_count, dtype = room.rows, room.lanes, room.dtype
+    width = padded(n, dtype)
+    z, xn, hn = (empty((rows, lane_count, 4 * width), dtype) for _ in range(3))
+    h, c = (zeros((rows + 1, lane_count, width), dtype) for _ in range(2))
+    return Arrays(
+        z=z,
+        xn=xn,
+        hn=hn,
+        h=h,
+        c=c,
+        scales=np.zeros((rows, lane_count, 4), dtype),
+        dz=z,
+        dxn=xn,
+        dhn=hn,
+        dcell=empty((rows, 2, width), dtype),
+        side=empty((1, lane_count, 4 * width), dtype),
+        dcn=empty((width,), dtype),
+        dh=zeros((lane_count, width), dtype),
+        dc=zeros((lane_count, width), dtype),
+        back=room.back,
+        zero=zeros((4 * width,), dtype),
+        norms=np.zeros((rows, lane_count)),
+        slopes=np.zeros((rows, 4)),
+    )
+
+
+def kept(arrays: Arrays) -> dict[str, tuple[NDArray, int]]:
+    """What goes with the steps besides z, as in `Tape.gates`."""
+    return {"xn": (arrays.xn, 4), "hn": (arrays.hn, 4), "scales": (arrays.scales, 0)}
+
+
+def run(arrays: Arrays, weights: _Weights, n: int, first: int, last: int) -> None:
+    """As `Recurrent._run`, but that z holds x_t Wx alone."""
+    values, own = tuple(arrays), (weights.gates, weights.cell)
+    normalise(values, *own, n, first, last)
+    forward(values, weights.wh.panels, *own, n, first, last)
+
+
+def run_back(arrays: Arrays, weights: _Weights, n: int, dy: NDArray, steps: Span) -> None:
+    """As `Recurrent._run_back`."""
+    own = weights.gates, weights.cell
+    backward(tuple(arrays), weights.wh.transposed, *own, n, dy, tuple(steps))
+
+
+def gradients(
+    weights: _Weights,
+    tape: Tape,
+    arrays: Arrays,
+    steps: Span,
+    dx: NDArray | None,
+    grads: Mapping[str, NDArray],
+    scratch: Scratch,
+) -> None:
+    """As `Recurrent._gradients`; the errors of the products go to ``arrays.dxn`` and ``dhn``."""
+    first, last = steps.first, steps.last
+    n, h, none = weights.wh.n_in, tape.states["h"], grads["Wh"][:0]
+    sums = zeros(weights.gates.shape, weights.gates.dtype)
+    product_errors(tuple(arrays), weights.gates, n, first, last, sums)
+    for name, found in zip(("gx", "gh", "b"), sums, strict=True):
+        grads[name][...] = _natural(found, n)
+    of_cell = arrays.dcell[first:last, :, :n].sum(axis=0)
+    grads["gc"][...], grads["bc"][...] = of_cell
+    out = (grads["Wx"], none, np.empty_like(grads["b"]))
+    weights.wx.gradients(scratch, first, last, tape.x, h, arrays.dxn, out, dx)
+    out = (grads["Wh"], none, out[2])
+    weights.wh.gradients(scratch, first, last, h, h, arrays.dhn, out, None)
+
+
+def state_errors(weights: _Weights, tape: Tape) -> None:
+    """As `Layer.state_errors`."""
+    weights.wh.back(tape.arrays.side, 0, 1, tape.errors["h"][np.newaxis])
+
+
+def _natural(row: NDArray, n: int) -> NDArray:
+    """(4H,), an interleaved row of gates as one gate after another."""
+    vectors = row.reshape(-1, 4, lanes_of(row.dtype))
+    return vectors.swapaxes(0, 1).reshape(4, -1)[:, :n].reshape(-1)

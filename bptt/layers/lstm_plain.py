@@ -1,0 +1,192 @@
+"""The LSTM without options: a step is one pass, a vector of units at a time.
+
+[i f g o] = [x_t Wx + b] + h_{t-1} Wh,   then sigmoid of i, f, o and tanh of g
+c_t = f c_{t-1} + i g
+h_t = o tanh(c_t)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels.arithmetic import total
+from ..kernels.compile import kernel
+from ..kernels.delta import gather
+from ..kernels.exponential import sigmoid, tanh
+from ..kernels.packing import FULL
+from ..kernels.product import from_zero, product
+from ..kernels.target import empty, padded, zeros
+from ..kernels.tile import tile, tile_height
+from ..kernels.vector import lanes, load, splat, store
+from .base import Room, Span
+from .recurrent import RecurrentWeights
+
+__all__ = ["add_products", "make_arrays", "make_weights", "pack", "run", "run_back"]
+
+
+class _Arrays(NamedTuple):
+    """z : in, out, (K, B, 4·Hp) interleaved; x_t Wx + b, and after step t the gates i f g o.
+    h, c : in, out, (K+1, B, Hp).
+    dz : out, like z, error of the gates' arguments; may be z.
+    dh : scratch, (B, Hp), δ_t.
+    dc : in, out, (B, Hp), error of the cell: in, from beyond the last step; out, of the first.
+    back : in, (K, B), weight of what comes back to each step.
+    zero : in, (Hp,).
+    norms : out, (K, B) float64, ‖δ_t‖.
+    slopes : out, (K, 4) float64, as in `Tape`.
+    """
+
+    z: NDArray
+    h: NDArray
+    c: NDArray
+    dz: NDArray
+    dh: NDArray
+    dc: NDArray
+    back: NDArray
+    zero: NDArray
+    norms: NDArray
+    slopes: NDArray
+
+
+def make_weights(packed: RecurrentWeights) -> RecurrentWeights:
+    """As `Layer.weights`, from room for Wx with b, and Wh: there is nothing else."""
+    return packed
+
+
+def pack(params: Mapping[str, NDArray], weights: RecurrentWeights) -> None:
+    """As `Layer.pack`."""
+    weights.wx.pack(params["Wx"], params["b"])
+    weights.wh.pack(params["Wh"])
+
+
+def make_arrays(n: int, room: Room) -> _Arrays:
+    """The arrays of a tape, of which z goes with the steps."""
+    rows, lane_count, dtype = room.rows, room.lanes, room.dtype
+    width = padded(n, dtype)
+    z = empty((rows, lane_count, 4 * width), dtype)
+    h, c = (zeros((rows + 1, lane_count, width), dtype) for _ in range(2))
+    return _Arrays(
+        z=z,
+        h=h,
+        c=c,
+        dz=z,
+        dh=zeros((lane_count, width), dtype),
+        dc=zeros((lane_count, width), dtype),
+        back=room.back,
+        zero=zeros((width,), dtype),
+        norms=np.zeros((rows, lane_count)),
+        slopes=np.zeros((rows, 4)),
+    )
+
+
+def run(arrays: _Arrays, weights: RecurrentWeights, n: int, first: int, last: int) -> None:
+    """As `Recurrent._run`."""
+    _forward(arrays.z, arrays.h, arrays.c, weights.wh.panels, n, first, last)
+
+
+def run_back(arrays: _Arrays, weights: RecurrentWeights, n: int, dy: NDArray, steps: Span) -> None:
+    """As `Recurrent._run_back`."""
+    _backward(tuple(arrays), weights.wh.transposed, dy, tuple(steps))
+
+
+@kernel
+def add_products(z, h, wh, n, t, unit):
+    """Add h_{t-1} Wh to z_t, for the gates of a vector of units from ``unit`` on."""
+    count, width = h.shape[1], h.shape[2]
+    panel = 4 * lanes(h)
+    b = 0
+    while b < count:
+        height = tile_height(count - b)
+        row = t * count + b
+        here = (z, row * 4 * width + 4 * unit, 4 * width, 0)
+        tile(height, 4, n, (h, row * width, width, 1), (wh, 4 * unit * n, 0, panel), here, here)
+        b += height
+
+
+@kernel
+def _cells(z, h, c, t, unit):
+    """The cell's equations at step t, for a vector of units from ``unit`` on, while z is near."""
+    count, width = h.shape[1], h.shape[2]
+    size = lanes(h)
+    for row in range(t * count, (t + 1) * count):
+        at, before = row * 4 * width + 4 * unit, row * width + unit
+        after = before + count * width
+        i, f = sigmoid(load(z, at)), sigmoid(load(z, at + size))
+        g, o = tanh(load(z, at + 2 * size)), sigmoid(load(z, at + 3 * size))
+        cell = f * load(c, before) + i * g
+        store(c, after, cell)
+        store(h, after, o * tanh(cell))
+        store(z, at, i)
+        store(z, at + size, f)
+        store(z, at + 2 * size, g)
+        store(z, at + 3 * size, o)
+
+
+@kernel
+def _forward(z, h, c, wh, n, first, last):
+    """Arrays as in `_Arrays`; wh packed (n, 4·Hp)."""
+    count, width = h.shape[1], h.shape[2]
+    flat = z.reshape(z.size)
+    for t in range(first, last):
+        if count == 1:
+            before, at = (h, t * width, width), t * 4 * width
+            start, out = (flat, at, 4 * width), (z, at, 4 * width)
+            # To Numba `count` is a literal in here, for which it would compile `product` once more.
+            product(h.shape[1], n, before, wh, FULL, start, out)
+        for unit in range(0, width, lanes(h)):
+            if count > 1:
+                add_products(z, h, wh, n, t, unit)
+            _cells(z, h, c, t, unit)
+
+
+@kernel
+def _backward_cell(arrays, t):
+    """Errors of step t: dh and dc at t to dz at t and dc at t-1."""
+    z, c, dz, dh, dc = arrays.z, arrays.c, arrays.dz, arrays.dh, arrays.dc
+    count, width = dh.shape
+    size = lanes(dh)
+    slopes_i = slopes_f = slopes_g = slopes_o = splat(dh, 0.0)
+    for b in range(count):
+        weight = splat(dh, arrays.back[t, b])
+        for unit in range(0, width, size):
+            at = (t * count + b) * 4 * width + 4 * unit
+            state = b * width + unit
+            before = t * count * width + state
+            i, f = load(z, at), load(z, at + size)
+            g, o = load(z, at + 2 * size), load(z, at + 3 * size)
+            squashed = tanh(load(c, before + count * width))
+            delta = load(dh, state)
+            cell = load(dc, state) * weight + delta * o * (1.0 - squashed * squashed)
+            slope_i, slope_f = i * (1.0 - i), f * (1.0 - f)
+            slope_g, slope_o = 1.0 - g * g, o * (1.0 - o)
+            store(dz, at, cell * g * slope_i)
+            store(dz, at + size, cell * load(c, before) * slope_f)
+            store(dz, at + 2 * size, cell * i * slope_g)
+            store(dz, at + 3 * size, delta * squashed * slope_o)
+            store(dc, state, cell * f)
+            slopes_i, slopes_f = slopes_i + slope_i, slopes_f + slope_f
+            slopes_g, slopes_o = slopes_g + slope_g, slopes_o + slope_o
+    arrays.slopes[t, 0], arrays.slopes[t, 1] = total(slopes_i), total(slopes_f)
+    arrays.slopes[t, 2], arrays.slopes[t, 3] = total(slopes_g), total(slopes_o)
+
+
+@kernel
+def _backward(values, wh_transposed, dy, span):
+    """δ down from step ``steps.last`` - 1; wh_transposed packed (4·Hp, H), dy (K, B, Hp) in.
+
+    values, span : `_Arrays` and a `Span` as plain tuples.
+    """
+    arrays, steps = _Arrays(*values), Span(*span)
+    dz, dh, norms = arrays.dz, arrays.dh, arrays.norms
+    count, width = dh.shape
+    for t in range(steps.last - 1, steps.first - 1, -1):
+        if t < steps.last - 1:
+            after = (t + 1) * count * 4 * width
+            z_after = (dz, after, 4 * width)
+            from_zero(count, 4 * width, z_after, wh_transposed, arrays.zero, dh)
+        gather(dh, arrays.back, dy, t, steps, norms)
+        _backward_cell(arrays, t)
