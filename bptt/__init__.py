@@ -5,6 +5,7 @@ The tour is in ``docs/``; `Model`, `Trainer` and `Stream` are where to begin.
 
 from . import datasets, initializers, plot
 from .block import Block
+from .callbacks import Callback, Checkpoint, CSVLog, EarlyStopping, JSONLog
 from .clip import Clip, ClipNorm, Clipping, ClipValue
 from .data import Feed, Padded, Stream, Vocabulary
 from .errors import DataError, FileFormatError, NonFiniteError, ShapeError
@@ -16,11 +17,12 @@ from .layers import GRU, LSTM, RNN, Dropout, Embedding, Last, Layer, Linear, Max
 from .losses import AbsoluteError, BinaryCrossEntropy, CrossEntropy, Huber, Loss, SquaredError
 from .model import Model
 from .optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
+from .outcome import Epoch, Step
 from .predict import predict
 from .report import TruncationReport, truncation_report
-from .schedules import Cosine, Exponential, Schedule, StepDecay, WarmUp
+from .schedules import Cosine, Exponential, OnPlateau, Schedule, StepDecay, WarmUp
 from .spectrum import JacobianSpectrum, jacobian_spectrum
-from .trainer import Step, Trainer
+from .trainer import Trainer
 from .truncation import ARTBP, TBPTT, AdaptiveTBPTT, FullBPTT, RandomTBPTT, Truncation
 from .watch import ParameterNorms, Watch
 
@@ -40,6 +42,9 @@ __all__ = [
     "AdaptiveTBPTT",
     "BinaryCrossEntropy",
     "Block",
+    "CSVLog",
+    "Callback",
+    "Checkpoint",
     "Clip",
     "ClipNorm",
     "ClipValue",
@@ -48,7 +53,9 @@ __all__ = [
     "CrossEntropy",
     "DataError",
     "Dropout",
+    "EarlyStopping",
     "Embedding",
+    "Epoch",
     "Exponential",
     "Feed",
     "FileFormatError",
@@ -57,6 +64,7 @@ __all__ = [
     "Gradients",
     "History",
     "Huber",
+    "JSONLog",
     "JacobianSpectrum",
     "Last",
     "Layer",
@@ -66,6 +74,7 @@ __all__ = [
     "Mean",
     "Model",
     "NonFiniteError",
+    "OnPlateau",
     "Optimizer",
     "Padded",
     "ParameterNorms",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..checks import is_number
 from ..clip import Clipping
-from ..schedules import Schedule, check_rate
+from ..schedules import NO_MEMO, Schedule, ScheduleMemo, check_rate
 
 __all__ = ["Optimizer", "check_decay", "clipped", "typed"]
 
@@ -35,10 +35,10 @@ class Optimizer(ABC):
     def __post_init__(self) -> None:
         check_rate("learning_rate", self.learning_rate)
 
-    def rate(self, updates: int, epochs: int) -> float:
+    def rate(self, updates: int, epochs: int, memo: ScheduleMemo = NO_MEMO) -> float:
         """The learning rate after so many finished updates and epochs."""
         if isinstance(self.learning_rate, Schedule):
-            return self.learning_rate.rate(updates, epochs)
+            return self.learning_rate.rate(updates, epochs, memo)
         return self.learning_rate
 
     @abstractmethod
