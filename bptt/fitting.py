@@ -64,8 +64,8 @@ def _fit_epoch(trainer: Trainer, train: Source, validation: Source | None, bar: 
         bar.set_postfix_str(f"epoch {number}, loss {step.loss:.3f}", refresh=False)
     found = math.nan if validation is None else trainer.evaluate(validation)
     history.record_epoch(trainer.n, here.mean_loss, found, trainer.seconds)
+    rate = trainer.optimizer.rate(trainer.n - 1, trainer.epoch - 1, trainer.schedule_memo)
     trainer.observe(here.mean_loss, found)
-    callbacks.after_epoch(
-        trainer, Epoch(trainer.epoch, trainer.n, here.mean_loss, found, step.rate)
-    )
+    epoch = Epoch(trainer.epoch, trainer.n, here.mean_loss, found, rate)
+    callbacks.after_epoch(trainer, epoch)
     callbacks.save(trainer)

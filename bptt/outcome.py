@@ -45,7 +45,7 @@ class Epoch(NamedTuple):
     update : the number of its last update.
     train_loss : mean over the targets of its updates.
     validation_loss : at its end; nan if there was no validation data.
-    rate : the learning rate of its last update.
+    rate : the learning rate of its last update, without the factor that a truncation may give it.
     """
 
     n: int

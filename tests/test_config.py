@@ -24,8 +24,10 @@ from bptt import (
     Linear,
     Max,
     Mean,
+    OnPlateau,
     Residual,
     SquaredError,
+    WarmUp,
 )
 from bptt.checkpoint import _KNOWN
 from bptt.config import build, describe
@@ -51,6 +53,7 @@ THINGS = [
     Huber(0.5),
     SGD(0.1, momentum=0.9),
     Adam(Exponential(2e-3, 0.97, after=10), beta2=0.99),
+    Adam(WarmUp(5, OnPlateau(1e-3, 0.5, 2, cooldown=1, watch="training"))),
     TBPTT(3, 7, clip_delta=0.5),
     ClipNorm(5.0),
 ]

@@ -30,8 +30,9 @@ class Callback:
     what is saved is never between two callbacks, or between an update and its epoch.
 
     What a method raises ends the call of `Trainer.fit` or `Trainer.steps`. The update counts, and
-    the trainer can go on and be saved; what comes after it in the list does not hear of that
-    update.
+    the trainer can go on and be saved, but what would have followed is left out: callbacks later
+    in the list do not hear of that update, and if it was the last of its epoch, the epoch has no
+    validation and no row in the history.
     """
 
     @property

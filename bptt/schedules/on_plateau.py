@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..checks import check_fraction, check_natural, check_watch, is_number
-from .base import NO_MEMO, Schedule, ScheduleMemo, check_rate
+from ..checks import check_bound, check_fraction, check_natural, check_watch, is_number
+from .base import NO_MEMO, Schedule, ScheduleMemo
 
 __all__ = ["OnPlateau"]
 
@@ -46,7 +46,7 @@ class OnPlateau(Schedule):
     watch: str = "validation"
 
     def __post_init__(self) -> None:
-        check_rate("initial", self.initial)
+        check_bound("initial", self.initial)
         if not is_number(self.factor) or not 0 < self.factor < 1:
             raise ValueError(f"factor must be in (0, 1), got {self.factor!r}")
         for name in ("patience", "cooldown"):
