@@ -8,13 +8,12 @@ import pytest
 from helpers import a_model
 
 from bptt import (
-    LSTM,
+    RNN,
     SGD,
     TBPTT,
     Checkpoint,
     CrossEntropy,
     CSVLog,
-    Dropout,
     EarlyStopping,
     Embedding,
     JSONLog,
@@ -49,7 +48,7 @@ class BreaksOff(Trainer):
 
 def fresh(every, first):
     """first : whether what saves is first in the list."""
-    model = a_model([Embedding(6, 3), LSTM(3, 4), Dropout(4, 0.1), Linear(4, 6)])
+    model = a_model([Embedding(6, 3), RNN(3, 4), Linear(4, 6)])
     callbacks = [
         Checkpoint("latest", **every),
         EarlyStopping(5),
@@ -60,7 +59,7 @@ def fresh(every, first):
     return BreaksOff(
         model,
         loss=CrossEntropy(),
-        optimizer=SGD(WarmUp(10, OnPlateau(2.0, 0.7, 1, cooldown=1)), momentum=0.5),
+        optimizer=SGD(WarmUp(10, OnPlateau(0.5, 0.7, 1, cooldown=1)), momentum=0.5),
         truncation=TBPTT(3, 5),
         workers=2,
         callbacks=callbacks if first else callbacks[::-1],
@@ -139,8 +138,8 @@ def test_from_the_best(unbroken, tmp_path, monkeypatch):
 def test_these_runs_have_it_all(unbroken):
     """They stop early, after the rate was reduced, and break off before and after the best."""
     for found in unbroken.values():
-        assert "than the 1.225 of epoch 8" in found["stopped"]
+        assert "of epoch 8, which is restored" in found["stopped"]
         assert len(found["epochs"]) == 13
         rates = [dict(row)["rate"] for row in found["epochs"]]
-        assert len(set(rates)) > 2
+        assert rates[-1] < max(rates)
         assert len(found["updates"]) == len(found["epochs"]) * 7 // 3

@@ -45,14 +45,14 @@ def test_when(tmp_path, options, wanted):
 @pytest.mark.parametrize("watch", ["validation", "training"])
 def test_the_best(tmp_path, watch):
     trainer, found = saved(
-        Checkpoint(tmp_path / "a", best=True, watch=watch), 30, optimizer=SGD(8.0)
+        Checkpoint(tmp_path / "a", best=True, watch=watch), 12, optimizer=SGD(8.0)
     )
     history = trainer.history
     losses = history.validation_loss if watch == "validation" else history.train_loss
     lowest = np.minimum.accumulate(losses)
     wanted = [1, *(np.flatnonzero(np.diff(lowest)) + 2)]
     assert [epoch for epoch, _ in found] == wanted
-    assert 1 < len(wanted) < 30
+    assert 1 < len(wanted) < 12
     best = Trainer.load(tmp_path / "a")
     assert best.epoch == wanted[-1]
     assert best.evaluate(VALID) == history.validation_loss[best.epoch - 1]
