@@ -117,11 +117,10 @@ class Log(Callback):
             os.truncate(self.path, written)
 
     def _write(self, numbers: Sequence[float], memo: Memo) -> Memo:
-        """Put one row where the log of this run ends, whatever comes after it."""
+        """Put one row where the log of this run ends."""
         row = dict(zip(self.columns, numbers, strict=True))
         line = f"{self.line(row)}\n".encode()
         with open(self.path, "r+b") as file:
-            file.truncate(memo["bytes"])
             file.seek(memo["bytes"])
             file.write(line)
         return {**memo, "bytes": memo["bytes"] + len(line)}
