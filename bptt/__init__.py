@@ -5,6 +5,7 @@ The tour is in ``docs/``; `Model`, `Trainer` and `Stream` are where to begin.
 
 from . import datasets, initializers, plot
 from .block import Block
+from .callbacks import Callback, Checkpoint, CSVLog, EarlyStopping, JSONLog
 from .clip import Clip, ClipAdaptive, ClipNorm, Clipping, ClipValue
 from .data import Feed, Padded, Stream, Vocabulary
 from .errors import DataError, FileFormatError, NonFiniteError, ShapeError
@@ -32,13 +33,14 @@ from .layers import (
 from .losses import AbsoluteError, BinaryCrossEntropy, CrossEntropy, Huber, Loss, SquaredError
 from .model import Model
 from .optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
+from .outcome import Epoch, Step
 from .predict import predict
 from .regularizers import L1, L2, Regularizer, WeightDrop, WeightNoise
 from .report import TruncationReport, truncation_report
 from .rtrl import OnlineStep, rtrl, rtrl_steps
-from .schedules import Cosine, Exponential, Schedule, StepDecay, WarmUp
+from .schedules import Cosine, Exponential, OnPlateau, Schedule, StepDecay, WarmUp
 from .spectrum import JacobianSpectrum, jacobian_spectrum
-from .trainer import Step, Trainer
+from .trainer import Trainer
 from .truncation import ARTBP, TBPTT, AdaptiveTBPTT, FullBPTT, RandomTBPTT, Truncation
 from .watch import ParameterNorms, Watch
 
@@ -62,6 +64,9 @@ __all__ = [
     "Bidirectional",
     "BinaryCrossEntropy",
     "Block",
+    "CSVLog",
+    "Callback",
+    "Checkpoint",
     "Clip",
     "ClipAdaptive",
     "ClipNorm",
@@ -71,7 +76,9 @@ __all__ = [
     "CrossEntropy",
     "DataError",
     "Dropout",
+    "EarlyStopping",
     "Embedding",
+    "Epoch",
     "Exponential",
     "Feed",
     "FileFormatError",
@@ -80,6 +87,7 @@ __all__ = [
     "Gradients",
     "History",
     "Huber",
+    "JSONLog",
     "JacobianSpectrum",
     "Last",
     "Layer",
@@ -89,6 +97,7 @@ __all__ = [
     "Mean",
     "Model",
     "NonFiniteError",
+    "OnPlateau",
     "OnlineStep",
     "Optimizer",
     "Padded",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from . import files
+from .callbacks import Callback, Callbacks, foreign, from_words, to_words
 from .clip import CLIPS
 from .config import build, describe
 from .errors import FileFormatError
@@ -30,7 +32,7 @@ __all__ = ["load", "save"]
 _KNOWN = LOSSES | OPTIMIZERS | SCHEDULES | TRUNCATIONS | CLIPS | REGULARIZERS
 _POLICIES = ("loss", "optimizer", "truncation", "clip", "regularizers")
 _OPTIONS = ("workers", "seed")
-_COUNTERS = ("n", "epoch", "seconds", "time", "memo")
+_COUNTERS = ("n", "epoch", "seconds", "time", "memo", "schedule_memo")
 
 
 def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
@@ -39,19 +41,23 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     OSError : if the file cannot be written.
-    TypeError : if a layer or a policy is not of this library, so that no file can bring it back.
+    TypeError : if a layer or a policy is not of this library, so that no file can bring it back, or
+        if a callback remembers what no file can hold.
     """
+    callbacks, remembered = to_words(trainer.callbacks)
     config = {name: describe(getattr(trainer, name), _KNOWN) for name in _POLICIES}
     config |= {name: getattr(trainer, name) for name in _COUNTERS}
     config |= {
         "model": trainer.model.config(),
         "workers": trainer.workers,
         "seed": trainer.seed,
+        "callbacks": callbacks,
         "pass": None,
     }
     arrays = {f"params.{name}": view for name, view in trainer.model.arrays.items()}
     arrays |= {f"moments.{name}": moment for name, moment in trainer.moments.items()}
     arrays |= {f"history.{name}": column for name, column in trainer.history.to_arrays().items()}
+    arrays |= {f"callbacks.{name}": array for name, array in remembered.items()}
     if trainer.under_way is not None and not trainer.under_way.finished:
         config["pass"] = asdict(trainer.under_way)
         tapes = read_tapes(trainer.team.windows, trainer.under_way.keep)
@@ -59,19 +65,29 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     files.write(path, "trainer", arrays, config)
 
 
-def load(path: str | os.PathLike[str], kind: type[Trainer]) -> Trainer:
-    """The trainer in the file at ``path``.
+def load(
+    path: str | os.PathLike[str], kind: type[Trainer], callbacks: Sequence[Callback] | None
+) -> Trainer:
+    """The trainer in the file at ``path``, with ``callbacks`` in place of its own if not None.
 
     Raises
     ------
     FileNotFoundError : if there is no such file.
     FileFormatError : if it is not a whole and sound trainer file.
+    TypeError : if ``callbacks`` is None, and some of its own are not of this library.
     """
+    given = None if callbacks is None else Callbacks(callbacks)
     arrays, config = files.read(path, "trainer")
     try:
-        return _restored(path, arrays, config, kind)
+        unknown = foreign(config["callbacks"]) if given is None else []
+        if not unknown:
+            return _restored(path, arrays, config, kind, given)
     except (KeyError, TypeError, ValueError) as error:
         raise FileFormatError(f"{path} does not hold a whole trainer: {error}") from error
+    raise TypeError(
+        f"the trainer in {path} had callbacks that are not of this library: {', '.join(unknown)}. "
+        "Hand over all that it should have: Trainer.load(path, callbacks=[...])"
+    )
 
 
 def _restored(
@@ -79,6 +95,7 @@ def _restored(
     arrays: dict[str, NDArray],
     config: dict[str, Any],
     kind: type[Trainer],
+    callbacks: Callbacks | None,
 ) -> Trainer:
     model = Model.from_config(config["model"])
     files.fill(path, model.arrays, _under("params.", arrays))
@@ -88,6 +105,9 @@ def _restored(
         setattr(trainer, name, config[name])
     files.fill(path, trainer.moments, _under("moments.", arrays))
     trainer.history = History.from_arrays(_under("history.", arrays), trainer.history.clip_norm)
+    words, remembered = config["callbacks"], _under("callbacks.", arrays)
+    trainer.callbacks = from_words(words, remembered, callbacks)
+    trainer.history.stopped = trainer.callbacks.stopped()
     if config["pass"] is not None:
         trainer.under_way = Pass(**config["pass"])
         signature = trainer.under_way.signature

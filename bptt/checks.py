@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from numbers import Real
 
 import numpy as np
@@ -12,7 +13,10 @@ __all__ = [
     "check_bound",
     "check_count",
     "check_fraction",
+    "check_natural",
+    "check_path",
     "check_seed",
+    "check_watch",
     "is_number",
 ]
 
@@ -62,6 +66,31 @@ def check_fraction(name: str, value: float) -> None:
         raise ValueError(f"{name} must be in [0, 1), got {value!r}")
 
 
+def check_natural(name: str, value: int) -> int:
+    """``value`` as an int.
+
+    Raises
+    ------
+    ValueError : if it is not an integer from 0 on.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+        raise ValueError(f"{name} must be an integer from 0 on, got {value!r}")
+    return int(value)
+
+
+def check_path(name: str, path: str | os.PathLike[str]) -> str:
+    """``path`` as a str.
+
+    Raises
+    ------
+    TypeError : if it is neither a str nor a path.
+    """
+    given = os.fspath(path) if isinstance(path, os.PathLike) else path
+    if not isinstance(given, str):
+        raise TypeError(f"{name} must be a str or a path, got {path!r}")
+    return given
+
+
 def check_seed(seed: int) -> None:
     """Refuse a seed that is not a non-negative integer.
 
@@ -71,6 +100,17 @@ def check_seed(seed: int) -> None:
     """
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ValueError(f"seed must be a non-negative integer, got {seed!r}")
+
+
+def check_watch(watch: str) -> None:
+    """Refuse what is not the name of a loss that an epoch has.
+
+    Raises
+    ------
+    ValueError : saying what came.
+    """
+    if watch not in ("validation", "training"):
+        raise ValueError(f"watch must be 'validation' or 'training', got {watch!r}")
 
 
 def is_number(value: float) -> bool:

@@ -54,6 +54,8 @@ class History:
     train_loss : mean training loss of the epoch.
     validation_loss : loss on the validation data at its end; nan where there was none.
     epoch_seconds : wall-clock seconds from the beginning of training to its end.
+    stopped : why a callback ended the newest call of `Trainer.fit` before its last epoch; None if
+        none did.
     """
 
     clip_norm: float | None = None
@@ -65,6 +67,7 @@ class History:
     train_loss: array = field(default_factory=_FLOATS, init=False)
     validation_loss: array = field(default_factory=_FLOATS, init=False)
     epoch_seconds: array = field(default_factory=_FLOATS, init=False)
+    stopped: str | None = field(default=None, init=False)
 
     def record_update(self, update: int, loss: float, grad_norm: float, seconds: float) -> None:
         """Add one update; the arguments are the attributes of the same names."""
@@ -131,4 +134,6 @@ class History:
             parts.append(f"{len(self.epoch_update)} epochs")
         if best := self.best:
             parts.append(f"best validation loss {best.loss:.4g} after epoch {best.epoch}")
+        if self.stopped:
+            parts.append(f"stopped: {self.stopped}")
         return f"History({'; '.join(parts)})"

@@ -12,7 +12,7 @@ from .losses import Loss
 from .model import Model
 from .truncation import Truncation
 
-__all__ = ["Pass", "check_fit", "check_uncut"]
+__all__ = ["Pass", "check_fit", "check_learnable", "check_uncut"]
 
 
 @dataclass
@@ -59,6 +59,15 @@ def check_fit(stream: Source, model: Model, loss: Loss) -> None:
     reader = f"{type(loss).__name__} after {model.layers[-1]}"
     _check_ids("targets", stream.targets_are_ids, loss.takes_ids, reader)
     _check_size("targets", stream.target_limit, stream.outputs, model.n_out, reader)
+
+
+def check_learnable(stream: Source, model: Model, loss: Loss, truncation: Truncation) -> None:
+    """Refuse a stream that a trainer cannot learn from, before anything is done.
+
+    Errors are those of `check_fit` and `check_uncut`.
+    """
+    check_fit(stream, model, loss)
+    check_uncut(model, truncation, stream.longest)
 
 
 def check_uncut(model: Model, truncation: Truncation, longest: int = 1) -> None:

@@ -6,16 +6,13 @@ import math
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from . import checkpoint
-from .block import Block
+from . import checkpoint, fitting
+from .callbacks import Callback, Callbacks
 from .checks import check_seed
 from .clip import Clip, ClipNorm, Clipping
 from .data import Chunk, Reader, Source
@@ -27,40 +24,18 @@ from .layers.draws import keys
 from .losses import Loss
 from .model import Model
 from .optimizers import Optimizer
-from .passes import Pass, check_fit, check_uncut
+from .outcome import Step
+from .passes import Pass, check_fit, check_learnable, check_uncut
 from .probe import loss_errors
 from .regularize import Regularization, check_regularizers
 from .regularizers import Regularizer
+from .schedules import Schedule, ScheduleMemo
 from .task import Batch, Reach
 from .truncation import Memo, Plan, Truncation
 from .watch import Watch, flow, watch
 from .workers import Workers, best_workers, check_workers
 
-__all__ = ["Step", "Trainer"]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One update.
-
-    n : its number, counted from 1 over the life of the trainer.
-    loss : mean over its valid targets; nan if there was none, and then nothing was changed.
-    targets : how many there were.
-    grad_norm : norm of the gradient, before clipping and penalties.
-    grads : Block, the gradient before clipping and penalties; the next update overwrites it.
-    k1, k2 : its new steps, and how many steps its error flowed back.
-    flow : ``"1.h"`` -> (k2,) norms of δ_t over all lanes, the newest last; nan for steps before
-        the first of the pass.
-    """
-
-    n: int
-    loss: float
-    targets: int
-    grad_norm: float
-    grads: Block
-    k1: int
-    k2: int
-    flow: dict[str, NDArray]
+__all__ = ["Trainer"]
 
 
 class Trainer:
@@ -76,6 +51,7 @@ class Trainer:
     workers : threads, each with a share of the lanes; None for what is best for this machine and
         the size of the model. Results are the same, to the bit, for the same number of workers.
     seed : of what is random in training, such as dropout; the same draws for any number of workers.
+    callbacks : what happens on the way, in this order: see `Callback`.
 
     Attributes
     ----------
@@ -85,7 +61,7 @@ class Trainer:
     seconds : spent in updates and evaluations.
     history : of all calls of `fit`.
     moments : what the optimizer carries from update to update.
-    memo : what the truncation does.
+    memo, schedule_memo : what the truncation and the learning rate do; callbacks have their own.
     under_way : how far the newest pass has come; None before the first.
     team : the workers, with their tapes; None before the first pass.
 
@@ -94,7 +70,7 @@ class Trainer:
     TypeError : if an argument is of the wrong kind.
     ValueError : if ``workers`` is not a positive integer or None, or a regularizer names a
         parameter that the model lacks, or ``truncation`` cuts sequences, but a layer reads whole
-        ones.
+        ones, or two callbacks write one file.
     """
 
     def __init__(
@@ -108,6 +84,7 @@ class Trainer:
         regularizers: Sequence[Regularizer] = (),
         workers: int | None = None,
         seed: int = 0,
+        callbacks: Sequence[Callback] = (),
     ) -> None:
         kinds = {"model": Model, "loss": Loss, "optimizer": Optimizer, "truncation": Truncation}
         given = {"model": model, "loss": loss, "optimizer": optimizer, "truncation": truncation}
@@ -130,6 +107,8 @@ class Trainer:
         self.history = History(clip.norm if isinstance(clip, ClipNorm) else None)
         self.moments = {name: np.zeros_like(model.params.flat) for name in optimizer.moments}
         self.memo: Memo = {}
+        self.schedule_memo: ScheduleMemo = {}
+        self.callbacks = Callbacks(callbacks)
         self.under_way: Pass | None = None
         self.team: Workers | None = None
         self._evaluator = Evaluator(model, loss, self.workers)
@@ -150,9 +129,17 @@ class Trainer:
         NonFiniteError : if a loss or a gradient is not finite; the parameters stay as they were,
             and the pass is over.
         """
-        self._check(stream)
+        for step in self.updates(stream):
+            self.callbacks.after_update(self, step)
+            self.callbacks.save(self)
+            yield step
+
+    def updates(self, stream: Source) -> Iterator[Step]:
+        """`steps`, whose caller tells the callbacks of each."""
+        check_learnable(stream, self.model, self.loss, self.truncation)
+        self.callbacks.begin(self)
         source, here = stream.arranged(self.epoch), self.under_way
-        if not self._goes_on(stream):
+        if not self.goes_on(stream):
             self.team = self.team_for(stream.batch, stream.longest)
             here = self.under_way = Pass(stream.signature())
         while here is self.under_way and not here.finished:
@@ -173,12 +160,7 @@ class Trainer:
             self.epoch += here.finished
             yield step
 
-    def _check(self, stream: Source) -> None:
-        """Refuse a stream that this trainer cannot learn from."""
-        check_fit(stream, self.model, self.loss)
-        check_uncut(self.model, self.truncation, stream.longest)
-
-    def _goes_on(self, stream: Source) -> bool:
+    def goes_on(self, stream: Source) -> bool:
         """Whether a pass over ``stream`` is under way."""
         here = self.under_way
         return here is not None and not here.finished and here.signature == stream.signature()
@@ -251,7 +233,7 @@ class Trainer:
         rate = 0.0
         shaped, clipping = self._regularization.for_optimizer(grads, self.clip, norm)
         if batch.count:
-            rate = plan.rate * self.optimizer.rate(self.n - 1, self.epoch)
+            rate = plan.rate * self.optimizer.rate(self.n - 1, self.epoch, self.schedule_memo)
             self.optimizer.update(
                 self.model.params.flat, shaped.flat, self.moments, self.n, rate, clipping
             )
@@ -260,7 +242,7 @@ class Trainer:
         self.seconds += time.perf_counter() - began
         loss = total / batch.count if batch.count else math.nan
         norms = flow(self.team, plan.k2, bound)
-        return Step(self.n, loss, batch.count, norm, grads, len(batch.x), plan.k2, norms)
+        return Step(self.n, loss, batch.count, norm, grads, len(batch.x), plan.k2, norms, rate)
 
     def _keys(self, chunk: Chunk) -> NDArray | None:
         """For layers that do something else in training; None if there is none."""
@@ -286,32 +268,21 @@ class Trainer:
         Returns
         -------
         The trainer's history: losses, gradient norms and times of all updates, and losses of all
-        epochs, earlier calls included.
+        epochs, earlier calls included; and why it ended early, if a callback ended it.
 
         Raises
         ------
-        ValueError : if ``epochs`` is not a positive integer, or the data does not fit.
+        ValueError : if ``epochs`` is not a positive integer, the data does not fit, or a callback
+            or the learning rate watches the validation loss and there is no validation data.
         NonFiniteError : as for `steps`.
         """
-        if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 1:
-            raise ValueError(f"epochs must be a positive integer, got {epochs!r}")
-        self._check(train)
-        if validation is not None:
-            check_fit(validation, self.model, self.loss)
-        done = self.under_way.position if self._goes_on(train) else 0
-        total = None if train.endless else epochs * train.steps
-        with tqdm(total=total, initial=done, unit="step", disable=not progress) as bar:
-            for _ in range(epochs):
-                self._fit_epoch(train, validation, bar)
-        return self.history
+        return fitting.fit(self, train, epochs, validation, progress)
 
-    def _fit_epoch(self, train: Source, validation: Source | None, bar: Any) -> None:
-        for step in self.steps(train):
-            self.history.record_update(step.n, step.loss, step.grad_norm, self.seconds)
-            bar.update(step.k1)
-            bar.set_postfix_str(f"epoch {self.epoch + 1}, loss {step.loss:.3f}", refresh=False)
-        found = None if validation is None else self.evaluate(validation)
-        self.history.record_epoch(self.n, self.under_way.mean_loss, found, self.seconds)
+    def observe(self, train_loss: float, validation_loss: float = math.nan) -> None:
+        """Tell a learning rate that follows losses of an epoch's; `fit` does so after each."""
+        rate = self.optimizer.learning_rate
+        if isinstance(rate, Schedule):
+            self.schedule_memo = rate.observe(self.schedule_memo, train_loss, validation_loss)
 
     def evaluate(self, stream: Source) -> float:
         """The mean loss per valid target over ``stream``; the state begins at zero and is carried.
@@ -344,17 +315,26 @@ class Trainer:
         Raises
         ------
         OSError : if the file cannot be written.
-        TypeError : if a layer or a policy is not of this library: no file can bring it back.
+        TypeError : if a layer or a policy is not of this library: no file can bring it back; or if
+            a callback remembers what no file can hold.
         """
         checkpoint.save(self, path)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Trainer:
+    def load(
+        cls, path: str | os.PathLike[str], callbacks: Sequence[Callback] | None = None
+    ) -> Trainer:
         """The trainer that `save` wrote to ``path``, to go on as it would have.
+
+        Parameters
+        ----------
+        callbacks : in place of those in the file, which only names those of this library. Each goes
+            on from what one of its class remembered, if there was one.
 
         Raises
         ------
         FileNotFoundError : if there is no such file.
         FileFormatError : if it is not a whole and sound trainer file.
+        TypeError : if it had callbacks that are not of this library, and ``callbacks`` is None.
         """
-        return checkpoint.load(path, cls)
+        return checkpoint.load(path, cls, callbacks)

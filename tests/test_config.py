@@ -28,8 +28,10 @@ from bptt import (
     Linear,
     Max,
     Mean,
+    OnPlateau,
     Residual,
     SquaredError,
+    WarmUp,
     WeightDrop,
     WeightNoise,
 )
@@ -60,6 +62,7 @@ THINGS = [
     Huber(0.5),
     SGD(0.1, momentum=0.9),
     Adam(Exponential(2e-3, 0.97, after=10), beta2=0.99),
+    Adam(WarmUp(5, OnPlateau(1e-3, 0.5, 2, cooldown=1, watch="training"))),
     TBPTT(3, 7, clip_delta=0.5),
     ClipNorm(5.0),
     ClipAdaptive(0.02, eps=1e-2),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..checks import check_amount
 from ..clip import Clipping
-from ..schedules import Schedule, check_rate
+from ..schedules import NO_MEMO, Schedule, ScheduleMemo, check_rate
 
 __all__ = ["Optimizer", "check_decay", "clipped", "typed"]
 
@@ -34,10 +34,10 @@ class Optimizer(ABC):
     def __post_init__(self) -> None:
         check_rate("learning_rate", self.learning_rate)
 
-    def rate(self, updates: int, epochs: int) -> float:
+    def rate(self, updates: int, epochs: int, memo: ScheduleMemo = NO_MEMO) -> float:
         """The learning rate after so many finished updates and epochs."""
         if isinstance(self.learning_rate, Schedule):
-            return self.learning_rate.rate(updates, epochs)
+            return self.learning_rate.rate(updates, epochs, memo)
         return self.learning_rate
 
     @abstractmethod

@@ -1,22 +1,14 @@
-"""How the learning rate changes while training goes on."""
+"""Rates that are functions of the updates and epochs so far."""
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from .checks import check_bound, check_count, is_number
+from ..checks import check_bound, check_count, is_number
+from .base import NO_MEMO, Schedule, ScheduleMemo
 
-__all__ = ["SCHEDULES", "Cosine", "Exponential", "Schedule", "StepDecay", "WarmUp"]
-
-
-class Schedule(ABC):
-    """A learning rate for each update; an optimizer takes it in place of a number."""
-
-    @abstractmethod
-    def rate(self, updates: int, epochs: int) -> float:
-        """The learning rate after so many finished updates and epochs."""
+__all__ = ["Cosine", "Exponential", "StepDecay"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +33,7 @@ class Exponential(Schedule):
         if self.after < 0:
             raise ValueError(f"after must be at least 0, got {self.after!r}")
 
-    def rate(self, updates: int, epochs: int) -> float:
+    def rate(self, updates: int, epochs: int, memo: ScheduleMemo = NO_MEMO) -> float:
         return self.initial * self.factor ** max(0, epochs - self.after)
 
 
@@ -65,7 +57,7 @@ class StepDecay(Schedule):
         check_bound("factor", self.factor)
         check_count("every", self.every)
 
-    def rate(self, updates: int, epochs: int) -> float:
+    def rate(self, updates: int, epochs: int, memo: ScheduleMemo = NO_MEMO) -> float:
         return self.initial * self.factor ** (epochs // self.every)
 
 
@@ -93,51 +85,6 @@ class Cosine(Schedule):
             raise ValueError(f"final must be a number from 0 on, got {self.final!r}")
         check_count("updates", self.updates)
 
-    def rate(self, updates: int, epochs: int) -> float:
+    def rate(self, updates: int, epochs: int, memo: ScheduleMemo = NO_MEMO) -> float:
         share = min(updates / self.updates, 1.0)
         return self.final + (self.initial - self.final) * (1.0 + math.cos(math.pi * share)) / 2.0
-
-
-@dataclass(frozen=True)
-class WarmUp(Schedule):
-    """A rate that rises evenly to that of ``then`` over the first ``updates``.
-
-    Update i of them, from 1 on, has i / updates of the first rate of ``then``; ``then``, a number
-    or a `Schedule`, counts its updates from the end of the rise. Epochs count from the beginning.
-
-    ``WarmUp(500, Cosine(1e-3, 1e-5, 10_000))`` rises for 500 updates and falls for 10,000.
-
-    Raises
-    ------
-    ValueError : if ``updates`` is no positive integer, or ``then`` neither a positive, finite
-        number nor a schedule.
-    """
-
-    updates: int
-    then: float | Schedule
-
-    def __post_init__(self) -> None:
-        check_count("updates", self.updates)
-        check_rate("then", self.then)
-
-    def rate(self, updates: int, epochs: int) -> float:
-        after = max(0, updates - self.updates)
-        rate = self.then.rate(after, epochs) if isinstance(self.then, Schedule) else self.then
-        return rate * min(1.0, (updates + 1) / self.updates)
-
-
-def check_rate(name: str, given: float | Schedule) -> None:
-    """Refuse what is neither a positive, finite number nor a `Schedule`.
-
-    Raises
-    ------
-    ValueError : naming it.
-    """
-    if not isinstance(given, Schedule):
-        check_bound(name, given)
-        if math.isinf(given):
-            raise ValueError(f"{name} must be finite, got inf")
-
-
-SCHEDULES = {schedule.__name__: schedule for schedule in (Exponential, StepDecay, Cosine, WarmUp)}
-"""Name -> class, by which files name them."""
