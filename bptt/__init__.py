@@ -12,7 +12,22 @@ from .flow import GradientFlow, gradient_flow
 from .gradient import Gradients, gradients, value_and_grad
 from .histories import histories
 from .history import History
-from .layers import GRU, LSTM, RNN, Dropout, Embedding, Last, Layer, Linear, Max, Mean, Residual
+from .layers import (
+    GRU,
+    LSTM,
+    RNN,
+    Activation,
+    BatchNorm,
+    Dropout,
+    Embedding,
+    Last,
+    Layer,
+    LayerNorm,
+    Linear,
+    Max,
+    Mean,
+    Residual,
+)
 from .losses import AbsoluteError, BinaryCrossEntropy, CrossEntropy, Huber, Loss, SquaredError
 from .model import Model
 from .optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
@@ -34,10 +49,12 @@ __all__ = [
     "SGD",
     "TBPTT",
     "AbsoluteError",
+    "Activation",
     "AdaGrad",
     "Adam",
     "AdamW",
     "AdaptiveTBPTT",
+    "BatchNorm",
     "BinaryCrossEntropy",
     "Block",
     "Clip",
@@ -60,6 +77,7 @@ __all__ = [
     "JacobianSpectrum",
     "Last",
     "Layer",
+    "LayerNorm",
     "Linear",
     "Loss",
     "Max",

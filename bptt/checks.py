@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Real
 
 import numpy as np
 
-__all__ = ["check_bound", "check_count", "check_fraction", "check_seed", "is_number"]
+__all__ = [
+    "check_bound",
+    "check_count",
+    "check_fraction",
+    "check_seed",
+    "check_share",
+    "check_weight",
+    "is_number",
+]
 
 
 def check_bound(name: str, value: float) -> None:
@@ -52,6 +61,28 @@ def check_seed(seed: int) -> None:
     """
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ValueError(f"seed must be a non-negative integer, got {seed!r}")
+
+
+def check_share(name: str, value: float) -> None:
+    """Refuse what is not a number above 0 and up to 1.
+
+    Raises
+    ------
+    ValueError : naming it.
+    """
+    if not is_number(value) or not 0 < value <= 1:
+        raise ValueError(f"{name} must be in (0, 1], got {value!r}")
+
+
+def check_weight(name: str, value: float) -> None:
+    """Refuse what is not a finite number from 0 on.
+
+    Raises
+    ------
+    ValueError : naming it.
+    """
+    if not is_number(value) or not 0 <= value < math.inf:
+        raise ValueError(f"{name} must be a finite number from 0 on, got {value!r}")
 
 
 def is_number(value: float) -> bool:

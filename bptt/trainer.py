@@ -25,6 +25,7 @@ from .history import History
 from .kernels.vectors import sum_of_squares
 from .layers.draws import keys
 from .losses import Loss
+from .memory import check_stretches
 from .model import Model
 from .optimizers import Optimizer
 from .passes import Pass, check_fit
@@ -91,7 +92,8 @@ class Trainer:
     Raises
     ------
     TypeError : if an argument is of the wrong kind.
-    ValueError : if ``workers`` is not a positive integer or None.
+    ValueError : if ``workers`` is not a positive integer or None, or the truncation's ``memory``
+        cannot be had with a layer of the model.
     """
 
     def __init__(
@@ -114,6 +116,7 @@ class Trainer:
             raise TypeError(f"clip must be a Clip or None, got {clip!r}")
         check_workers(workers)
         check_seed(seed)
+        check_stretches(model.layers, truncation.memory)
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.truncation, self.clip = truncation, clip
         self.workers = None if workers is None else int(workers)

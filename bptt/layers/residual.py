@@ -59,6 +59,10 @@ class Residual(Layer):
         return self.layer.trains
 
     @property
+    def at_once(self) -> bool:
+        return self.layer.at_once
+
+    @property
     def gate_names(self) -> tuple[str, ...]:
         return self.layer.gate_names
 
