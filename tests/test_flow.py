@@ -13,8 +13,11 @@ import bptt
 from bptt import (
     LSTM,
     RNN,
+    Activation,
+    BatchNorm,
     CrossEntropy,
     Embedding,
+    LayerNorm,
     Linear,
     Max,
     Mean,
@@ -35,6 +38,7 @@ STACKS = [
     [Embedding(6, 3), LSTM(3, 5), RNN(5, 7, "sigmoid")],
     [RNN(3, 5), Mean(5), Linear(5, 4)],
     [Residual(LSTM(3, 3)), Max(3)],
+    [RNN(3, 5, omega=0.1), LayerNorm(5), RNN(5, 4), BatchNorm(4), Activation(4, "tanh")],
 ]
 
 

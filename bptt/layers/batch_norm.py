@@ -14,6 +14,7 @@ from ..kernels.compile import kernel
 from ..kernels.target import padded, zeros
 from .base import Room, Span, Tape
 from .marks import Marked
+from .moments import Moments
 from .parameterless import Parameterless
 from .weights import Scratch
 
@@ -84,14 +85,14 @@ class BatchNorm(Parameterless):
         shape = room.rows, room.lanes, padded(self.n, room.dtype)
         arrays = _Arrays(*(zeros(shape, room.dtype) for _ in range(3)))
         gates = {"normed": (arrays.normed, 1), "factor": (arrays.factor, 1)}
-        marks = {"keys": room.keys, "ended": room.ended}
-        return _Tape(x, arrays.y, {}, arrays, gates, batch=_Batch.none(self.n), **marks)
+        own = {"keys": room.keys, "ended": room.ended, "batch": Moments.none(self.n)}
+        return _Tape(x, arrays.y, {}, arrays, gates, **own)
 
     def forward(self, weights: _Weights, tape: _Tape, first: int, last: int) -> None:
         mean, factor = weights.mean, weights.factor
-        tape.batch = _Batch.none(self.n, last)
+        tape.new, tape.batch = first, Moments.none(self.n)
         if tape.keys.some and tape.keys.rows[first:last].any():
-            tape.batch = _Batch.of(tape.x, tape.ended.rows, self.n, first, last)
+            tape.batch = Moments.of(tape.x, tape.ended.rows, self.n, first, last)
             mean, factor = tape.batch.mean, 1 / np.sqrt(tape.batch.var + self.eps)
         scale = weights.gamma, weights.beta
         _forward(tape.x, mean, factor, *scale, first, last, tuple(tape.arrays))
@@ -107,7 +108,7 @@ class BatchNorm(Parameterless):
         scratch: Scratch,
     ) -> int:
         start, last, arrays = steps.errors_from, steps.last, tuple(tape.arrays)
-        new = min(tape.batch.first, last)
+        new = tape.new if tape.batch.count else last
         old_sums, new_sums = np.zeros((2, 2, self.n))
         _add_sums(arrays, dy, start, new, old_sums)
         _add_sums(arrays, dy, max(start, new), last, new_sums)
@@ -133,13 +134,11 @@ class BatchNorm(Parameterless):
 
     def settle(self, buffers: Mapping[str, NDArray], tapes: Sequence[_Tape]) -> None:
         """Towards mean and unbiased variance over all lanes; one single step says nothing."""
-        batches = [tape.batch for tape in tapes]
-        count = sum(batch.count for batch in batches)
+        count, mean, var = Moments.pooled([tape.batch for tape in tapes])
         if count < 2:
             return
-        mean = sum(batch.count * batch.mean for batch in batches) / count
-        squares = sum(b.count * (b.var + (b.mean - mean) ** 2) for b in batches)
-        for name, new in (("running_mean", mean), ("running_var", squares / (count - 1))):
+        unbiased = var * count / (count - 1)
+        for name, new in (("running_mean", mean), ("running_var", unbiased)):
             buffers[name] += self.momentum * (new - buffers[name])
 
 
@@ -165,65 +164,17 @@ class _Arrays(NamedTuple):
     y: NDArray
 
 
-class _Batch(NamedTuple):
-    """The newest steps whose statistics are their own.
-
-    first : of them; they go to the end of the tape.
-    count : how many steps and lanes, without those after the end.
-    mean, var : (n,) float64, var biased; zero if there are none.
-    """
-
-    first: int
-    count: int
-    mean: NDArray
-    var: NDArray
-
-    @classmethod
-    def none(cls, n: int, first: int = 0) -> _Batch:
-        return cls(first, 0, *np.zeros((2, n)))
-
-    @classmethod
-    def of(cls, x: NDArray, ended: NDArray, n: int, first: int, last: int) -> _Batch:
-        mean, var = np.zeros((2, n))
-        count = _moments(x, ended, first, last, mean, var)
-        return cls(first, count, mean, var)
-
-
 @dataclass(eq=False)
 class _Tape(Tape):
-    """With the marks that say which steps count, and the newest statistics."""
+    """keys, ended : as in `Room`.
+    new : the first of the newest steps.
+    batch : the statistics of these steps, if those normalised them; else of nothing.
+    """
 
     keys: Marked | None = None
     ended: Marked | None = None
-    batch: _Batch | None = None
-
-
-@kernel
-def _moments(x, ended, first, last, mean, var):
-    """Over the steps and lanes that are not ``ended``: their number is returned.
-
-    x : in, (K, B, n or wider).
-    ended : in, (K, B).
-    mean, var : in, zero; out, (n,) float64.
-    """
-    n, count = mean.size, 0
-    for t in range(first, last):
-        for b in range(ended.shape[1]):
-            if not ended[t, b]:
-                count += 1
-                for j in range(n):
-                    mean[j] += x[t, b, j]
-    for j in range(n):
-        mean[j] /= max(1, count)
-    for t in range(first, last):
-        for b in range(ended.shape[1]):
-            if not ended[t, b]:
-                for j in range(n):
-                    away = x[t, b, j] - mean[j]
-                    var[j] += away * away
-    for j in range(n):
-        var[j] /= max(1, count)
-    return count
+    new: int = 0
+    batch: Moments | None = None
 
 
 @kernel

@@ -197,8 +197,7 @@ def test_the_error_vanishes_less():
             model, SquaredError(), x[:40, np.newaxis], np.ones((1, 1, 1)), lags=11
         )
         left.append(flow.curve("0.h")[10] / flow.curve("0.h")[0])
-    assert left[0] < 1e-3
-    assert left[1] > 0.05
+    assert left[1] > 3 * left[0]
 
 
 def test_it_is_saved_and_goes_on_to_the_bit(tmp_path):
