@@ -74,7 +74,8 @@ class Trainer:
     model : trained in place.
     loss, optimizer, truncation, clip : policies; ``clip=None`` clips nothing.
     workers : threads, each with a share of the lanes; None for what is best for this machine and
-        the size of the model. Results are the same, to the bit, for the same number of workers.
+        the size of the model. Results are the same, to the bit, for the same number of workers;
+        for another they differ by rounding, but with a `BatchNorm` by more.
     seed : of what is random in training, such as dropout; the same draws for any number of workers.
 
     Attributes
