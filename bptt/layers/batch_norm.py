@@ -91,7 +91,7 @@ class BatchNorm(Parameterless):
     def forward(self, weights: _Weights, tape: _Tape, first: int, last: int) -> None:
         mean, factor = weights.mean, weights.factor
         tape.new, tape.batch = first, Moments.none(self.n)
-        if tape.keys.some and tape.keys.rows[first:last].any():
+        if tape.keys.rows[first:last].any():
             tape.batch = Moments.of(tape.x, tape.ended.rows, self.n, first, last)
             mean, factor = tape.batch.mean, 1 / np.sqrt(tape.batch.var + self.eps)
         scale = weights.gamma, weights.beta

@@ -33,7 +33,7 @@ __all__ = ["OmegaTape"]
 class OmegaTape(Tape):
     """The tape of an `RNN` with Ω.
 
-    keys : as in `Room`; where they are zero there is no Ω.
+    keys : as in `Room`; while they are zero there is no Ω.
     units : scratch, (K, B, Hp), u_t; zero where it is left out.
     backs : scratch, (K, B, Hp), u_t Whᵀ, and then that times 2 (ρ_t - 1) / ρ_t.
     """
@@ -59,11 +59,11 @@ class OmegaTape(Tape):
 
         dz : in, (K, B, Hp), δ_t f'(z_t).
         """
-        if not self.keys.some:
-            return
         first, last = steps.first, steps.last
-        least, marks = _least(dz.dtype), (self.fresh.rows, self.keys.rows)
-        _find_units(dz, self.norms, steps.clip_delta, least, marks, first, last, self.units)
+        if not self.keys.rows[first:last].any():
+            return
+        limits = _least(dz.dtype), steps.clip_delta
+        _find_units(dz, self.norms, limits, self.fresh.rows, first, last, self.units)
         wh.back(self.units, first, last, self.backs)
         _weigh(self.backs, first, last)
         own, bias = np.empty_like(dwh), np.empty_like(dwh[0])
@@ -79,16 +79,16 @@ def _least(dtype: DTypeLike) -> float:
 
 
 @kernel
-def _find_units(dz, norms, limit, least, marks, first, last, units):
-    """dz (K, B, Hp) in; norms (K, B) in, ‖δ_t‖ before it is bounded to ``limit``; units out.
+def _find_units(dz, norms, limits, fresh, first, last, units):
+    """dz (K, B, Hp) in; norms (K, B) in, ‖δ_t‖ before it is bounded; fresh (K, B) in; units out.
 
-    marks : in, fresh and keys, (K, B).
+    limits : the least norm that counts, and the bound.
     """
-    fresh, keys = marks
+    least, bound = limits
     for t in range(first, last):
         for b in range(dz.shape[1]):
-            norm = min(norms[t, b], limit)
-            kept = norm >= least and keys[t, b] != 0 and not fresh[t, b]
+            norm = min(norms[t, b], bound)
+            kept = norm >= least and not fresh[t, b]
             for j in range(dz.shape[2]):
                 units[t, b, j] = dz[t, b, j] / norm if kept else 0.0
 

@@ -6,6 +6,7 @@ from helpers import a_model, an_input, assert_close
 
 import bptt
 from bptt import TBPTT, Activation, Adam, CrossEntropy, Linear, Model, SquaredError, Stream, Trainer
+from bptt.kernels.compile import JIT
 
 THEIRS = {
     "tanh": "Tanh", "sigmoid": "Sigmoid", "relu": "ReLU", "leaky_relu": "LeakyReLU",
@@ -35,6 +36,7 @@ def test_a_multilayer_perceptron_is_pytorchs(name, dtype, rel):
         assert_close(grads[named[theirs_name]], param.grad.numpy().T, rel)
 
 
+@pytest.mark.skipif(not JIT, reason="trains for minutes without compiled kernels")
 @pytest.mark.parametrize("name", ["tanh", "sigmoid", "relu", "leaky_relu"])
 def test_a_multilayer_perceptron_learns_what_no_linear_map_can(name):
     """The exclusive or of two signs."""

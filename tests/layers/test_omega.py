@@ -184,6 +184,22 @@ def test_errors_that_vanish_are_left_out(dtype, size):
     assert term.any() == (size > 0)
 
 
+def test_errors_without_digits_are_left_out():
+    """δ is about 1, 1e-22 and 1e-44 in the newest steps: in float32 the third has one digit."""
+    model = a_model([RNN(2, 5, "identity", omega=1.0), Linear(5, 2)], "float32")
+    model.params["0.Wh"] *= 1e-22
+    x, goals, terms = an_input(model, 9, 2), np.ones((1, 2, 2)), []
+    for steps in (9, 2):
+        state = model(x[:-steps])[1] if steps < 9 else None
+        with_it, without = (
+            bptt.value_and_grad(model, SquaredError(), x[-steps:], goals, state, seed=seed)[1]
+            for seed in (0, None)
+        )
+        terms.append(with_it["0.Wh"] - without["0.Wh"])
+    assert np.abs(terms[1]).max() > 0.1
+    assert_close(*terms, 1e-5)
+
+
 def test_the_error_vanishes_less():
     """A long way back: what becomes of it in ten steps, after training with Ω and without."""
     rng = np.random.default_rng(0)
