@@ -16,6 +16,7 @@ __all__ = [
     "check_natural",
     "check_path",
     "check_seed",
+    "check_share",
     "check_watch",
     "is_number",
 ]
@@ -111,6 +112,17 @@ def check_watch(watch: str) -> None:
     """
     if watch not in ("validation", "training"):
         raise ValueError(f"watch must be 'validation' or 'training', got {watch!r}")
+
+
+def check_share(name: str, value: float) -> None:
+    """Refuse what is not a number above 0 and up to 1.
+
+    Raises
+    ------
+    ValueError : naming it.
+    """
+    if not is_number(value) or not 0 < value <= 1:
+        raise ValueError(f"{name} must be in (0, 1], got {value!r}")
 
 
 def is_number(value: float) -> bool:

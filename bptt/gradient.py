@@ -13,7 +13,7 @@ from .checks import check_bound, check_seed
 from .layers.draws import keys
 from .layers.marks import Marks
 from .losses import Loss
-from .memory import Memory, check_memory
+from .memory import Memory, check_memory, check_stretches
 from .model import Model
 from .task import Batch, Reach
 from .watch import flow
@@ -162,6 +162,8 @@ def _window(
     if clip_delta is not None:
         check_bound("clip_delta", clip_delta)
     check_memory(memory)
+    if given.seed is not None:
+        check_stretches(model.layers, memory)
     check_workers(workers)
     batch = Batch.of(model, loss, x, targets, given.mask, given.marks(model, steps, lanes))
     team = Workers(model, lanes, workers, steps, memory)

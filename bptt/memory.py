@@ -14,7 +14,7 @@ from .layers import Layer
 from .recompute import RecomputedWindow
 from .window import Window
 
-__all__ = ["Memory", "Segments", "check_memory"]
+__all__ = ["Memory", "Segments", "check_memory", "check_stretches"]
 
 Memory: TypeAlias = Literal["sqrt"] | float | None
 """None to keep all states of a window; or how few: those of every √k2 steps, or what fits into so
@@ -32,6 +32,21 @@ def check_memory(memory: Memory) -> None:
         return
     if not is_number(memory) or not memory > 0:
         raise ValueError(f'memory must be "sqrt", a positive number of MB, or None, got {memory!r}')
+
+
+def check_stretches(layers: Sequence[Layer], memory: Memory) -> None:
+    """Refuse to train ``layers`` with ``memory`` if one must see all steps at once.
+
+    Raises
+    ------
+    ValueError : naming the layer.
+    """
+    for i, layer in enumerate(layers):
+        if memory is not None and layer.at_once:
+            raise ValueError(
+                f"layer {i} is {layer}, which takes statistics over all new steps of an update at "
+                f"once in training, so memory must be None, got {memory!r}"
+            )
 
 
 class Segments:

@@ -217,7 +217,7 @@ class RecomputedWindow:
             self._inner.weigh(None if returning is None else returning[first:last])
             skipped = max(oldest - first, 0)
             errors_from = max(skipped, last - first - len(part.targets))
-            span = Span(skipped, last - first, errors_from, reach.clip_delta)
+            span = Span(skipped, last - first, errors_from, reach.clip_delta, scale=task.scale)
             errors = None if newest else self._errors
             dx_from = self._inner.go_back(
                 weights, grads if newest else self._sums, span, reach.want_dx, errors

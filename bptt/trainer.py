@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import checkpoint, fitting
+from .block import Block
 from .callbacks import Callback, Callbacks
 from .checks import check_seed
 from .clip import Clip, ClipNorm, Clipping
@@ -22,6 +23,7 @@ from .history import History
 from .kernels.vectors import sum_of_squares
 from .layers.draws import keys
 from .losses import Loss
+from .memory import check_stretches
 from .model import Model
 from .optimizers import Optimizer
 from .outcome import Step
@@ -49,7 +51,8 @@ class Trainer:
     loss, optimizer, truncation, clip : policies; ``clip=None`` clips nothing.
     regularizers : penalties on parameters, and noise on those that updates are run with.
     workers : threads, each with a share of the lanes; None for what is best for this machine and
-        the size of the model. Results are the same, to the bit, for the same number of workers.
+        the size of the model. Results are the same, to the bit, for the same number of workers;
+        for another they differ by rounding, but with a `BatchNorm` by more.
     seed : of what is random in training, such as dropout; the same draws for any number of workers.
     callbacks : what happens on the way, in this order: see `Callback`.
 
@@ -70,7 +73,7 @@ class Trainer:
     TypeError : if an argument is of the wrong kind.
     ValueError : if ``workers`` is not a positive integer or None, or a regularizer names a
         parameter that the model lacks, or ``truncation`` cuts sequences, but a layer reads whole
-        ones, or two callbacks write one file.
+        ones, or its ``memory`` cannot be had with a layer, or two callbacks write one file.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class Trainer:
         check_workers(workers)
         check_seed(seed)
         check_uncut(model, truncation)
+        check_stretches(model.layers, truncation.memory)
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.truncation, self.clip = truncation, clip
         self.regularizers = check_regularizers(regularizers)

@@ -259,7 +259,9 @@ class Window:
         self.weigh(None if reach.weights is None else reach.weights[:, np.newaxis])
         first = max(self.start, self.stop - reach.k2)
         errors_from = max(first, self.stop - len(task.targets))
-        span = Span(first, self.stop, errors_from, reach.clip_delta, consume=not reach.keep)
+        span = Span(
+            first, self.stop, errors_from, reach.clip_delta, not reach.keep, scale=task.scale
+        )
         self.go_back(weights, grads, span, reach.want_dx)
         return total
 

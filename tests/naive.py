@@ -62,6 +62,15 @@ def step(layer, params, x, state, drawn=None):
         return zoneout(layer, params, x, state, drawn)
     if kind == "Last":
         return x, {}
+    if kind == "Activation":
+        return ACTIVATIONS[layer.activation][0](x), {}
+    if kind == "LayerNorm":
+        mean = x.mean(axis=-1, keepdims=True)
+        var = ((x - mean) ** 2).mean(axis=-1, keepdims=True)
+        return scaled(params, x, mean, var, layer.eps), {}
+    if kind == "BatchNorm":
+        mean, var = params.get("running_mean", 0.0), params.get("running_var", 1.0)
+        return scaled(params, x, mean, var, layer.eps), {}
     if kind in ("Mean", "Max"):
         w = share(kind, x, state)
         h = (1 - w) * state["h"] + w * x
@@ -97,6 +106,12 @@ def penalty(layer, x, state):
     """(..., B), what an `ActivationPenalty` adds to the loss of a step."""
     change = np.where(state["seen"].real > 0, x - state["h"], 0)
     return layer.alpha * (x**2).mean(axis=-1) + layer.beta * (change**2).mean(axis=-1)
+
+
+def scaled(params, x, mean, var, eps):
+    """What LayerNorm and BatchNorm make of x (..., B, n)."""
+    gamma, beta = params["gamma"][..., None, :], params["beta"][..., None, :]
+    return gamma * (x - mean) / np.sqrt(var + eps) + beta
 
 
 def share(kind, x, state):
@@ -520,6 +535,28 @@ def _last_back(layer, params, x, states, dy, clip_delta, back):
     return dy, {}, {}, None
 
 
+def _activation_back(layer, params, x, states, dy, clip_delta, back):
+    return dy * ACTIVATIONS[layer.activation][1](x), {}, {}, None
+
+
+def _layer_norm_back(layer, params, x, states, dy, clip_delta, back):
+    away = x - x.mean(axis=-1, keepdims=True)
+    deviation = np.sqrt((away**2).mean(axis=-1, keepdims=True) + layer.eps)
+    normed, error = away / deviation, dy * params["gamma"]
+    along = (error * normed).mean(axis=-1, keepdims=True)
+    dx = (error - error.mean(axis=-1, keepdims=True) - normed * along) / deviation
+    grads = {"gamma": (dy * normed).sum(axis=(0, 1)), "beta": dy.sum(axis=(0, 1))}
+    return dx, grads, {}, None
+
+
+def _batch_norm_back(layer, params, x, states, dy, clip_delta, back):
+    mean, var = params.get("running_mean", 0.0), params.get("running_var", 1.0)
+    deviation = np.sqrt(var + layer.eps)
+    normed = (x - mean) / deviation
+    grads = {"gamma": (dy * normed).sum(axis=(0, 1)), "beta": dy.sum(axis=(0, 1))}
+    return dy * params["gamma"] / deviation, grads, {}, None
+
+
 def _residual_back(layer, params, x, states, dy, clip_delta, back):
     inner = layer.layer
     go_back = _BACK[type(inner).__name__]
@@ -545,6 +582,9 @@ _BACK = {
     "Mean": _running_back,
     "Max": _running_back,
     "Last": _last_back,
+    "Activation": _activation_back,
+    "LayerNorm": _layer_norm_back,
+    "BatchNorm": _batch_norm_back,
     "Residual": _residual_back,
 }
 

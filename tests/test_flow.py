@@ -14,9 +14,12 @@ from bptt import (
     GRU,
     LSTM,
     RNN,
+    Activation,
     ActivationPenalty,
+    BatchNorm,
     CrossEntropy,
     Embedding,
+    LayerNorm,
     Linear,
     Max,
     Mean,
@@ -40,6 +43,7 @@ STACKS = [
     [RNN(3, 5), Mean(5), Linear(5, 4)],
     [Residual(LSTM(3, 3)), Max(3)],
     [Zoneout(LSTM(3, 5), 0.2, 0.4), ActivationPenalty(5), Zoneout(GRU(5, 4), 0.3)],
+    [RNN(3, 5, omega=0.1), LayerNorm(5), RNN(5, 4), BatchNorm(4), Activation(4, "tanh")],
 ]
 
 

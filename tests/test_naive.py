@@ -5,7 +5,20 @@ import numpy as np
 import pytest
 from helpers import a_model, a_state, an_input, assert_all_close, assert_close, plain, words
 
-from bptt import GRU, LSTM, RNN, Embedding, Last, Linear, Max, Mean, Residual
+from bptt import (
+    GRU,
+    LSTM,
+    RNN,
+    Activation,
+    BatchNorm,
+    Embedding,
+    Last,
+    LayerNorm,
+    Linear,
+    Max,
+    Mean,
+    Residual,
+)
 
 RNG = np.random.default_rng(3)
 STACKS = [
@@ -19,6 +32,7 @@ STACKS = [
     [Embedding(6, 4)],
     [RNN(3, 5), Mean(5), Max(5), Last(5), Linear(5, 4)],
     [Max(3), Residual(LSTM(3, 3)), Linear(3, 4)],
+    [Linear(3, 5), Activation(5, "sigmoid"), LayerNorm(5), GRU(5, 4), BatchNorm(4)],
     [Residual(Linear(3, 3)), Residual(Mean(3)), GRU(3, 4)],
 ]
 

@@ -28,8 +28,11 @@ from bptt import (
     RNN,
     SGD,
     TBPTT,
+    Activation,
+    BatchNorm,
     CrossEntropy,
     Embedding,
+    LayerNorm,
     Linear,
     Max,
     Mean,
@@ -47,6 +50,7 @@ STACKS = [
     [Embedding(50, 3), LSTM(3, 5), RNN(5, 4)],
     [Linear(3, 2), LSTM(2, 5), Linear(5, 3), RNN(3, 5, "sigmoid"), Linear(5, 3), Linear(3, 4)],
     [Embedding(6, 3), Linear(3, 2), RNN(2, 3), LSTM(3, 4)],
+    [LayerNorm(3), RNN(3, 5), Residual(BatchNorm(5)), LSTM(5, 4), Activation(4, "sigmoid")],
     [Residual(LSTM(3, 3)), Mean(3), Residual(Linear(3, 3)), Max(3)],
 ]
 

@@ -1,11 +1,14 @@
 """The layers, one file each. A new one is a new file and a row in `LAYERS`."""
 
+from .activation import Activation
 from .activation_penalty import ActivationPenalty
 from .base import Layer
+from .batch_norm import BatchNorm
 from .bidirectional import Bidirectional
 from .dropout import Dropout
 from .embedding import Embedding
 from .gru import GRU
+from .layer_norm import LayerNorm
 from .linear import Linear
 from .lstm import LSTM
 from .pooling import Last, Max, Mean
@@ -15,8 +18,9 @@ from .variational_dropout import VariationalDropout
 from .zoneout import Zoneout
 
 __all__ = [
-    "GRU", "LAYERS", "LSTM", "RNN", "ActivationPenalty", "Bidirectional", "Dropout", "Embedding",
-    "Last", "Layer", "Linear", "Max", "Mean", "Residual", "VariationalDropout", "Zoneout",
+    "GRU", "LAYERS", "LSTM", "RNN", "Activation", "ActivationPenalty", "BatchNorm", "Bidirectional",
+    "Dropout", "Embedding", "Last", "Layer", "LayerNorm", "Linear", "Max", "Mean", "Residual",
+    "VariationalDropout", "Zoneout",
 ]  # fmt: skip
 
 LAYERS = {
@@ -27,6 +31,9 @@ LAYERS = {
         RNN,
         LSTM,
         GRU,
+        Activation,
+        LayerNorm,
+        BatchNorm,
         Mean,
         Max,
         Last,

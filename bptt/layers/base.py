@@ -33,6 +33,7 @@ class Span(NamedTuple):
     clip_delta : largest norm of δ_t of a lane; inf for none.
     consume : whether no later pass needs these steps, so that `Layer.backward` may write its errors
         over what `Layer.forward` left.
+    scale : by which losses were multiplied, for terms that a layer adds to them.
     """
 
     first: int
@@ -40,6 +41,7 @@ class Span(NamedTuple):
     errors_from: int
     clip_delta: float = math.inf
     consume: bool = True
+    scale: float = 0.0
 
 
 class Room(NamedTuple):
@@ -143,6 +145,9 @@ class Layer(ABC):
     whole: ClassVar[bool] = False
     """Whether it reads whole sequences: each `forward` then goes from row 0, where all lanes begin,
     to where all end."""
+    at_once: ClassVar[bool] = False
+    """Whether in training `forward` must see all new steps of an update in one call, so that they
+    cannot be run again stretch by stretch."""
     carried: ClassVar[tuple[str, ...]] = ()
     """Names of the states that go from step to step, each (B, n_out). The first of those that are
     not `counters` is the output, or what the output differs from by the input; δ is its error."""

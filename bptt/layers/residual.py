@@ -63,6 +63,10 @@ class Residual(Layer):
         return self.layer.whole
 
     @property
+    def at_once(self) -> bool:
+        return self.layer.at_once
+
+    @property
     def gate_names(self) -> tuple[str, ...]:
         return self.layer.gate_names
 

@@ -9,7 +9,8 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.activations import ACTIVATIONS, activate, slope
+from ..checks import check_amount
+from ..kernels.activations import ACTIVATIONS, activate, check_activation, slope
 from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.packing import FULL
@@ -19,7 +20,9 @@ from ..kernels.target import empty, padded, zeros
 from ..kernels.vector import lanes, load, store
 from .base import Room, Span, Tape
 from .lookup import Lookup
+from .omega import OmegaTape
 from .recurrent import Recurrent, RecurrentWeights
+from .weights import Scratch
 
 __all__ = ["RNN"]
 
@@ -35,23 +38,38 @@ class RNN(Recurrent):
     activation : f: "tanh", "sigmoid", "relu", "leaky_relu" (slope 0.01 below zero) or "identity".
     feedback : what errors go back through: "exact" for the transposed weights, "random" for fixed
         random matrices ``Bx`` and ``Bh`` in place of ``Wx`` and ``Wh`` (Lillicrap et al. 2016).
+    omega : weight of the regulariser Ω of Pascanu, Mikolov & Bengio (2013), which keeps the error
+        from vanishing. In training it adds omega · s · ∂Ω/∂Wh to the gradient of Wh, where s is
+        what the losses are multiplied by, one over the number of targets, and
+
+        Ω = Σ (‖δ_t f'(z_t) Whᵀ‖ / ‖δ_t‖ - 1)²    over the lanes and steps of the window
+
+        with δ_t, as ``clip_delta`` bounded it, and f'(z_t) for constants. The first step of the
+        window counts, whose error would go on to the constant state before it. Left out are steps
+        at which ``resets`` begins a sequence, and those where δ_t is zero, or so small that its
+        numbers have no digits left. Losses that are reported are those without Ω.
 
     Parameters in the model: ``Wx`` (I, H), ``Wh`` (H, H), ``b`` (H,).  State: ``h`` (B, H).
 
     Raises
     ------
-    ValueError : if a size is not a positive integer, or there is no such activation or feedback.
+    ValueError : if a size is not a positive integer, there is no such activation or feedback, or
+        ``omega`` is not a finite number from 0 on.
     """
 
     activation: str = "tanh"
+    omega: float = 0.0
     gates: ClassVar[int] = 1
     carried: ClassVar[tuple[str, ...]] = ("h",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.activation not in ACTIVATIONS:
-            known = ", ".join(sorted(ACTIVATIONS))
-            raise ValueError(f"activation must be one of {known}, got {self.activation!r}")
+        check_activation(self.activation)
+        check_amount("omega", self.omega)
+
+    @property
+    def trains(self) -> bool:
+        return self.omega > 0
 
     def tape(self, x: NDArray | Lookup, room: Room) -> Tape:
         rows, lane_count, dtype = room.rows, room.lanes, room.dtype
@@ -66,8 +84,9 @@ class RNN(Recurrent):
             zero=zeros((width,), dtype),
             norms=np.zeros((rows, lane_count)),
         )
-        errors = {"h": arrays.dh}
-        return Tape(x, h[1:], {"h": h}, arrays, errors=errors, fresh=room.fresh, norms=arrays.norms)
+        kind, own = (OmegaTape, OmegaTape.own(room, width)) if self.omega else (Tape, {})
+        own |= {"errors": {"h": arrays.dh}, "fresh": room.fresh, "norms": arrays.norms}
+        return kind(x, h[1:], {"h": h}, arrays, **own)
 
     def step(
         self,
@@ -89,6 +108,21 @@ class RNN(Recurrent):
     ) -> None:
         number = ACTIVATIONS[self.activation]
         _backward(tuple(arrays), weights.wh.transposed, dy, number, tuple(steps))
+
+    def _gradients(
+        self,
+        weights: RecurrentWeights,
+        tape: Tape,
+        arrays: _Arrays,
+        steps: Span,
+        dx: NDArray | None,
+        grads: Mapping[str, NDArray],
+        scratch: Scratch,
+    ) -> None:
+        super()._gradients(weights, tape, arrays, steps, dx, grads, scratch)
+        if self.omega:
+            factor = self.omega * steps.scale
+            tape.add_gradient(factor, weights.wh, arrays.dz, steps, grads["Wh"], scratch)
 
 
 class _Arrays(NamedTuple):

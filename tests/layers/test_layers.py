@@ -1,6 +1,7 @@
 """One suite for all layers: names, shapes, beginnings, and sizes that cannot be."""
 
 from dataclasses import replace
+from functools import partial
 
 import naive
 import numpy as np
@@ -11,12 +12,15 @@ from bptt import (
     GRU,
     LSTM,
     RNN,
+    Activation,
     ActivationPenalty,
+    BatchNorm,
     Bidirectional,
     Dropout,
     Embedding,
     Last,
     Layer,
+    LayerNorm,
     Linear,
     Max,
     Mean,
@@ -34,6 +38,9 @@ TABLE = {
     RNN(3, 5): {"Wx": (3, 5), "Wh": (5, 5), "b": (5,)},
     LSTM(3, 5): {"Wx": (3, 20), "Wh": (5, 20), "b": (20,)},
     GRU(3, 5): {"Wx": (3, 15), "Wh": (5, 15), "b": (15,), "bh": (5,)},
+    Activation(5, "relu"): {},
+    LayerNorm(5): {"gamma": (5,), "beta": (5,)},
+    BatchNorm(5): {"gamma": (5,), "beta": (5,)},
     Mean(5): {},
     Max(5): {},
     Last(5): {},
@@ -47,8 +54,21 @@ TABLE = {
         "Wx_reverse": (3, 5), "Wh_reverse": (5, 5), "b_reverse": (5,),
     },
 }  # fmt: skip
-SQUARE = (Mean, Max, Last, Dropout, VariationalDropout, ActivationPenalty, Residual)
+SQUARE = (
+    Activation,
+    LayerNorm,
+    BatchNorm,
+    Mean,
+    Max,
+    Last,
+    Dropout,
+    VariationalDropout,
+    ActivationPenalty,
+    Residual,
+)
 """Layers with as many outputs as inputs."""
+FIXED = (LayerNorm, BatchNorm)
+"""Layers whose parameters begin the same whatever the seed."""
 FORWARD = [
     [Embedding(6, 5)],
     [Linear(3, 5)],
@@ -63,6 +83,9 @@ FORWARD = [
     [GRU(3, 1, reset_after=False)],
     [RNN(1, 17)],
     *([pooling(n)] for pooling in (Mean, Max, Last) for n in (1, 3, 17)),
+    *([Activation(n, name)] for n in (1, 3, 17) for name in naive.ACTIVATIONS),
+    *([norm(n)] for norm in (LayerNorm, BatchNorm) for n in (1, 3, 17)),
+    [Linear(3, 17), LayerNorm(17), Activation(17, "sigmoid"), BatchNorm(17), RNN(17, 5, "sigmoid")],
     [LSTM(3, 5), Mean(5), Max(5), Linear(5, 3), Last(3)],
     [Residual(LSTM(3, 3))],
     [Residual(GRU(17, 17)), Residual(Linear(17, 17))],
@@ -90,7 +113,8 @@ def test_names_and_shapes_of_parameters(layer):
 def test_a_layer_in_words():
     assert [str(layer) for layer in TABLE] == [
         "Embedding(6, 5)", "Linear(3, 5)", "RNN(3, 5)", "LSTM(3, 5)", "GRU(3, 5)",
-        "Mean(5)", "Max(5)", "Last(5)", "Dropout(5, 0.3)", "VariationalDropout(5, 0.3)",
+        "Activation(5, 'relu')", "LayerNorm(5)", "BatchNorm(5)", "Mean(5)", "Max(5)", "Last(5)",
+        "Dropout(5, 0.3)", "VariationalDropout(5, 0.3)",
         "ActivationPenalty(5, 2.0, 1.0)", "Zoneout(LSTM(3, 5), h=0.05, c=0.5)",
         "Residual(RNN(5, 5))",
         "Bidirectional(RNN(3, 5))",
@@ -106,7 +130,10 @@ def test_a_layer_is_frozen_and_equal_to_its_like(layer):
         layer.n_out = 7
 
 
-@pytest.mark.parametrize("layer", [layer for layer in TABLE if layer.shapes()], ids=str)
+RANDOM = [layer for layer in TABLE if layer.shapes() and not isinstance(layer, FIXED)]
+
+
+@pytest.mark.parametrize("layer", RANDOM, ids=str)
 def test_parameters_begin_from_the_seed(layer):
     first, same, other = (Model([layer], seed=seed).params for seed in (0, 0, 1))
     assert np.array_equal(first.flat, same.flat)
@@ -127,6 +154,13 @@ def test_how_each_parameter_begins():
             np.testing.assert_allclose(wh @ wh.T, np.eye(8), atol=1e-13)
         assert np.abs(gru["0.Wx"]).max() <= np.sqrt(6 / 38)
         assert not any(p.any() for name, p in gru.items() if name in ("0.b", "0.bh"))
+    for norm in FIXED:
+        model = Model([norm(8)])
+        assert (model.params["0.gamma"] == 1).all()
+        assert not model.params["0.beta"].any()
+    assert model.buffers.shapes == {"0.running_mean": (8,), "0.running_var": (8,)}
+    assert not model.buffers["0.running_mean"].any()
+    assert (model.buffers["0.running_var"] == 1).all()
     rnn = Model([RNN(30, 8)], dtype="float64").params
     np.testing.assert_allclose(rnn["0.Wh"] @ rnn["0.Wh"].T, np.eye(8), atol=1e-13)
     assert not rnn["0.b"].any()
@@ -159,10 +193,14 @@ def test_sizes_are_positive_integers(layer, size):
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.0, True, None, "3"])
-@pytest.mark.parametrize("layer", [Mean, Max, Last, VariationalDropout, ActivationPenalty])
+@pytest.mark.parametrize(
+    "layer", [Mean, Max, Last, VariationalDropout, ActivationPenalty, LayerNorm, BatchNorm]
+)
 def test_features_are_a_positive_integer(layer, size):
     with pytest.raises(ValueError, match="n must be a positive integer, got"):
         layer(size)
+    with pytest.raises(ValueError, match="n must be a positive integer, got"):
+        Activation(size, "tanh")
 
 
 @pytest.mark.parametrize(
@@ -196,5 +234,25 @@ def test_reset_after_is_true_or_false(given):
 
 
 def test_an_unknown_activation_is_told_the_known_ones():
-    with pytest.raises(ValueError, match=r"one of identity, leaky_relu, .*, got 'gelu'"):
-        RNN(3, 5, "gelu")
+    for layer in (partial(RNN, 3, 5), partial(Activation, 5)):
+        with pytest.raises(ValueError, match=r"one of identity, leaky_relu, .*, got 'gelu'"):
+            layer("gelu")
+
+
+@pytest.mark.parametrize("value", [-0.1, np.inf, np.nan, "1", True, None])
+def test_the_weight_of_omega_is_a_finite_number_from_0_on(value):
+    with pytest.raises(ValueError, match="omega must be a number from 0 on, got"):
+        RNN(3, 5, omega=value)
+
+
+@pytest.mark.parametrize("value", [0, -1e-5, np.nan, "1", True, None])
+@pytest.mark.parametrize("norm", FIXED)
+def test_what_a_norm_adds_to_the_variance_is_positive(norm, value):
+    with pytest.raises(ValueError, match="eps must be a positive number, got"):
+        norm(3, eps=value)
+
+
+@pytest.mark.parametrize("value", [0, 1.1, np.nan, "1", True, None])
+def test_momentum_is_a_share(value):
+    with pytest.raises(ValueError, match=r"momentum must be in \(0, 1\], got"):
+        BatchNorm(3, momentum=value)
