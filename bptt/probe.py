@@ -41,7 +41,13 @@ def last_loss_errors(
     Returns
     -------
     (lags, valid lanes, ΣH) float64: lag on axis 0, the units of all recurrent layers side by side.
+
+    Raises
+    ------
+    ValueError : if the model carries no state through which an error could flow.
     """
+    if not any(layer.flowing for layer in model.layers):
+        raise ValueError(f"{model} has no recurrent layer, so no error flows back through time")
     steps, lanes = x.shape[:2]
     window = Window(model.layers, lanes, steps, model.dtype, backward=True)
     weights = ModelWeights(model.layers, model.params, model.buffers)

@@ -17,8 +17,8 @@ from .regularizers.base import Draw
 
 __all__ = ["Regularization", "check_regularizers"]
 
-_SALT = 1 << 16
-"""Of the first noise; layers, which are fewer, have the salts below."""
+_SALT = 1 << 20
+"""Of the first noise; layers, and their reverse directions, have the salts below."""
 
 
 def check_regularizers(regularizers: Sequence[Regularizer]) -> tuple[Regularizer, ...]:

@@ -139,7 +139,7 @@ class Falling(bptt.Schedule):
     initial: float
     steps: float
 
-    def rate(self, updates: int, epochs: int) -> float:
+    def rate(self, updates: int, epochs: int, memo: Mapping[str, float] | None = None) -> float:
         return self.initial * self.steps / math.sqrt(1 + updates * self.steps / SLOWED)
 
 

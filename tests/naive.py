@@ -458,7 +458,7 @@ def _rnn_back(layer, params, x, states, dy, clip_delta, back):
 
 def _lstm_back(layer, params, x, states, dy, clip_delta, back):
     delta, dx = np.zeros_like(dy), np.zeros_like(x)
-    grads = {name: np.zeros_like(param) for name, param in params.items()}
+    grads = {n: np.zeros_like(param) for n, param in params.items() if not n.startswith("B")}
     dh = dc = 0
     for t in reversed(range(len(x))):
         delta[t] = bounded(dy[t] + back[t] * dh, clip_delta)

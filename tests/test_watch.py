@@ -43,7 +43,7 @@ def rms(values):
 class Falling(Schedule):
     """Another rate for every update, and for every pass."""
 
-    def rate(self, updates, epochs):
+    def rate(self, updates, epochs, memo):
         return 0.5 / (1 + updates + 10 * epochs)
 
     def __repr__(self):

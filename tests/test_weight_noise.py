@@ -38,7 +38,7 @@ NOISES = {
 
 
 def uniform(n, salt, size, seed=SEED):
-    return naive.drawn(seed, n, 1, 1, (1 << 16) + salt, size)[0, 0]
+    return naive.drawn(seed, n, 1, 1, (1 << 20) + salt, size)[0, 0]
 
 
 def normal(n, salt, size, seed=SEED):
@@ -239,7 +239,7 @@ def test_numbers_are_normal_and_independent():
     noise, size, found = WeightNoise(1.0, "Wx"), 20_000, []
     for seed, n in ((0, 0), (0, 1), (1, 0)):
         key = keys(seed, n, 1, 1)[0, 0]
-        for salt in (1 << 16, (1 << 16) + 1):
+        for salt in (1 << 20, (1 << 20) + 1):
             values = np.zeros(few(size))
             noise.disturb(values, Draw(key, salt, 0))
             found.append(values)
@@ -257,7 +257,7 @@ def test_numbers_are_normal_and_independent():
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_a_number_depends_on_its_place_alone(first, size):
     values, key = np.full(size, 2.0), keys(SEED, 4, 1, 1)[0, 0]
-    WeightNoise(0.5).disturb(values, Draw(key, (1 << 16) + 1, first))
+    WeightNoise(0.5).disturb(values, Draw(key, (1 << 20) + 1, first))
     wanted = 2 + 0.5 * normal(4, 1, 20)[first : first + size]
     assert_close(values, wanted, 1e-14)
 
