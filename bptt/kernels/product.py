@@ -6,10 +6,13 @@ import numpy as np
 
 from .compile import kernel
 from .packing import FULL, panel_bounds, panel_count
-from .tile import tile, tile_height, tile_row
+from .tile import narrow_height, tile, tile_height, tile_row
 from .vector import lanes
 
 __all__ = ["from_rows", "from_zero", "product"]
+
+_DEPTH = 700
+"""The most rows of a panel that are taken at a time: with the rows of A they fit the second cache."""
 
 
 @kernel
@@ -57,22 +60,26 @@ def product(m, k, rows_a, b, width, rows_d, rows_c):
     p = 0
     if m == 1:
         p = _row_product(k, rows_a, b, rows_d, rows_c, panels)
-    for q in range(p, panels):
-        first, end = panel_bounds(q, vectors, panels)
-        column = first * size
-        r = 0
-        while r < m:
-            height = tile_height(m - r)
-            tile(
-                height,
-                end - first,
-                k,
-                (a, a_first + r * a_row, a_row, 1),
-                (b, column * k, 0, (end - first) * size),
-                (d, d_first + r * d_row + column, d_row, 0),
-                (c, c_first + r * c_row + column, c_row, 0),
-            )
-            r += height
+    if p == panels:
+        return
+    blocks = (k + _DEPTH - 1) // _DEPTH
+    for block in range(blocks):
+        k_first, k_end = block * k // blocks, (block + 1) * k // blocks
+        for q in range(p, panels):
+            first, end = panel_bounds(q, vectors, panels)
+            column, columns = first * size, (end - first) * size
+            r = 0
+            while r < m:
+                height = tile_height(m - r) if end - first == 4 else narrow_height(m - r)
+                here = (c, c_first + r * c_row + column, c_row, 0)
+                of_a = (a, a_first + r * a_row + k_first, a_row, 1)
+                of_b = (b, column * k + k_first * columns, 0, columns)
+                if block:
+                    tile(height, end - first, k_end - k_first, of_a, of_b, here, here)
+                else:
+                    of_d = (d, d_first + r * d_row + column, d_row, 0)
+                    tile(height, end - first, k_end - k_first, of_a, of_b, of_d, here)
+                r += height
 
 
 @kernel

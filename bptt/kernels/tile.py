@@ -24,11 +24,25 @@ from .compile import JIT, kernel
 from .target import lanes_of, target
 from .vector import Vec, address, call_llvm, splat_ir
 
-__all__ = ["TILE_ROWS", "tile", "tile_count", "tile_height", "tile_row"]
+__all__ = [
+    "TILE_ROWS",
+    "ahead_of",
+    "line_of",
+    "narrow_height",
+    "tile",
+    "tile_ahead",
+    "tile_count",
+    "tile_height",
+    "tile_row",
+]
 
 TILE_ROWS = target().tile_rows
-"""The most rows that one tile takes."""
+"""The most rows that a tile of 4 vectors takes."""
+_NARROW_ROWS = target().narrow_rows
+"""The most rows that a narrower one takes."""
 
+_SECOND_CACHE = 256 * 1024
+"""Bytes of weights that surely stay in it, beside the tape."""
 _WORD = ir.IntType(64)
 
 
@@ -67,12 +81,15 @@ def _multiply_add(
     return new
 
 
-def _prefetch(b: ir.IRBuilder, pointer: Any) -> None:
-    """Ask for the line at ``pointer`` early; it need not be part of any array."""
+def _prefetch(b: ir.IRBuilder, pointer: Any, near: int = 3) -> None:
+    """Ask for the line at ``pointer`` early; it need not be part of any array.
+
+    near : 3 for the first cache, 2 for the second.
+    """
     byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
     function = cgutils.get_or_insert_function(b.module, kind, "llvm.prefetch.p0i8")
-    b.call(function, [b.bitcast(pointer, byte), flag(0), flag(3), flag(1)])
+    b.call(function, [b.bitcast(pointer, byte), flag(0), flag(near), flag(1)])
 
 
 def _not_unrolled(module: ir.Module) -> Any:
@@ -85,9 +102,12 @@ def _not_unrolled(module: ir.Module) -> Any:
 
 def _emit(
     b: ir.IRBuilder, vector: Any, rows: int, k: Any, a: _Operand,
-    panels: list[tuple[_Operand, int]], d: _Operand, c: _Operand,
+    panels: list[tuple[_Operand, int]], d: _Operand, c: _Operand, ahead: Any = None,
 ) -> None:  # fmt: skip
-    """Emit a tile of ``rows`` rows and, of each panel, so many vectors."""
+    """Emit a tile of ``rows`` rows and, of each panel, so many vectors.
+
+    ahead : pointer to the first of ``k`` lines that are asked for on the way; None for none.
+    """
     align = 8 if isinstance(vector.element, ir.DoubleType) else 4
     columns = sum(width for _, width in panels)
 
@@ -113,6 +133,8 @@ def _emit(
     b.cbranch(b.icmp_signed("<", count, k), body, done)
 
     b.position_at_end(body)
+    if ahead is not None:
+        _prefetch(b, b.gep(ahead, [b.mul(count, _WORD(64 // align))]), near=2)
     panel_rows = [
         (b.gep(panel.pointer, [offset]), v)
         for (panel, width), offset in zip(panels, offsets, strict=True)
@@ -182,13 +204,34 @@ def _compiled(
             8 * r + (w if len(widths) > 1 else 0): partial(
                 _emit, builder, vector, r, args[2], a, [(b, w)], d, c
             )
-            for r in range(1, TILE_ROWS + 1)
             for w in widths
+            for r in range(1, (TILE_ROWS if w == 4 else _NARROW_ROWS) + 1)
         }
         _switch(builder, key, cases)
         return context.get_dummy_value()
 
     return types.none(n, width, n, *map(_matrix_type, (a, b, d, c))), emit
+
+
+def _compiled_ahead(
+    typing_context: Any, rows: Any, width: Any, k: Any, a: Any, b: Any, d: Any, c: Any, ahead: Any
+) -> Any:
+    """Emit a switch over the tile's rows, for a width that is a literal."""
+    n, vec, wide = types.intp, Vec(c[0].dtype), width.literal_value
+
+    def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+        vector = context.get_value_type(vec)
+        a, b, d, c = (_operand(context, builder, signature.args[i], args[i]) for i in range(3, 7))
+        array = builder.extract_value(args[4], 0)
+        line = address(context, builder, signature.args[4][0], array, args[7])
+        cases = {
+            r: partial(_emit, builder, vector, r, args[2], a, [(b, wide)], d, c, line)
+            for r in range(1, (TILE_ROWS if wide == 4 else _NARROW_ROWS) + 1)
+        }
+        _switch(builder, args[0], cases)
+        return context.get_dummy_value()
+
+    return types.none(n, width, n, *map(_matrix_type, (a, b, d, c)), n), emit
 
 
 def _compiled_row(
@@ -228,6 +271,10 @@ def _plain(rows: int, width: int, k: int, a: Any, b: Any, d: Any, c: Any) -> Non
     matrix(c, (rows, columns), c[2], 1)[...] = matrix(d, (rows, columns), d[2], 1) + product
 
 
+def _plain_ahead(rows: int, width: int, k: int, a: Any, b: Any, d: Any, c: Any, ahead: int) -> None:
+    _plain(rows, width, k, a, b, d, c)
+
+
 def _plain_row(widths: int, k: int, a: Any, b: Any, b2: Any, d: Any, c: Any) -> None:
     first = widths // 2
     column = first * lanes_of(c[0].dtype)
@@ -239,10 +286,15 @@ def _plain_row(widths: int, k: int, a: Any, b: Any, b2: Any, d: Any, c: Any) -> 
 tile = intrinsic(prefer_literal=True)(_compiled) if JIT else _plain
 """``tile(rows, width, k, A, B, D, C)``: each matrix is (array, first, row stride, k stride).
 
-``rows`` is 1 to `TILE_ROWS` and ``width`` 1 to 4 vectors, a literal where it can be. A's strides
+``rows`` is what `tile_height` says, or `narrow_height` for up to 3 vectors; ``width`` 1 to 4
+vectors, a literal where it can be. A's strides
 are those of its two indices; B has only the stride of k, D and C only that of rows (their other
 stride is not used). C may be D.
 """
+
+tile_ahead = intrinsic(prefer_literal=True)(_compiled_ahead) if JIT else _plain_ahead
+"""``tile_ahead(rows, width, k, A, B, D, C, ahead)``: the same, and meanwhile asks for the ``k`` lines
+of B's array from its element ``ahead`` on, which need not exist. ``width`` is a literal."""
 
 tile_row = intrinsic(_compiled_row) if JIT else _plain_row
 """``tile_row(widths, k, A, B1, B2, D, C)``: one row times two panels.
@@ -262,6 +314,30 @@ def tile_height(left):
     if left == TILE_ROWS + 1:
         return TILE_ROWS - 1
     return TILE_ROWS if left > TILE_ROWS else left
+
+
+@kernel
+def narrow_height(left):
+    """As `tile_height`, for a tile of 3 vectors or less."""
+    if left == _NARROW_ROWS + 1:
+        return _NARROW_ROWS - 1
+    return _NARROW_ROWS if left > _NARROW_ROWS else left
+
+
+@kernel
+def line_of(a):
+    """Elements of ``a`` in a cache line."""
+    return 64 // a.itemsize
+
+
+@kernel
+def ahead_of(b, first, size):
+    """What to ask for of packed weights ``b`` while the panel before is at work: from, and up to.
+
+    first, size : of the next panel, in elements. Nothing, where the weights stay in the second
+    cache; else its lines would come one by one in the first of the tiles that read it.
+    """
+    return first, first + size if b.nbytes > _SECOND_CACHE else first
 
 
 @kernel

@@ -19,7 +19,7 @@ from ..kernels.packing import FULL
 from ..kernels.product import from_zero, product
 from ..kernels.step import add_gate_products
 from ..kernels.target import empty, padded, zeros
-from ..kernels.tile import tile, tile_height
+from ..kernels.tile import ahead_of, line_of, tile, tile_ahead, tile_height
 from ..kernels.vector import lanes, load, splat, store
 from .base import Room, Span, Tape
 from .lookup import Lookup
@@ -141,12 +141,19 @@ def _gates(z, h, wh, n, t, unit):
     """Add h_{t-1} Wh to z_t, for the gates of a vector of units from ``unit`` on."""
     count, width = h.shape[1], h.shape[2]
     panel = 4 * lanes(h)
+    after = unit + lanes(h) if unit + lanes(h) < width else 0
+    ahead, end = ahead_of(wh, 4 * after * n, panel * n)
     b = 0
     while b < count:
         height = tile_height(count - b)
         row = t * count + b
-        here = (z, row * 4 * width + 4 * unit, 4 * width, 0)
-        tile(height, 4, n, (h, row * width, width, 1), (wh, 4 * unit * n, 0, panel), here, here)
+        before, here = (h, row * width, width, 1), (z, row * 4 * width + 4 * unit, 4 * width, 0)
+        panel_here = (wh, 4 * unit * n, 0, panel)
+        if ahead < end:
+            tile_ahead(height, 4, n, before, panel_here, here, here, ahead)
+            ahead += n * line_of(wh)
+        else:
+            tile(height, 4, n, before, panel_here, here, here)
         b += height
 
 
