@@ -15,14 +15,15 @@ __all__ = [
     "fma",
     "maximum",
     "minimum",
-    "rint",
-    "scale2",
+    "power_of_two",
+    "rounder",
     "total",
     "where_positive",
 ]
 
 _ROUNDER = {32: 1.5 * 2.0**23, 64: 1.5 * 2.0**52}
-"""Added to a small number, it leaves that number, rounded, in the low bits of the sum."""
+"""Added to a small number, it leaves that number, rounded, in the low bits of the sum. (llvm.rint
+would call libm without SSE4.1.)"""
 
 
 def _same(*vectors: Any) -> Any:
@@ -90,39 +91,38 @@ def copysign(typing_context: Any, a: Any, b: Any) -> Any:
     return _same(a, b), emit
 
 
-@vector_op(np.rint)
-def rint(typing_context: Any, a: Any) -> Any:
-    """The nearest whole number, ties to even, for |a| below 2**21 (float32) or 2**50 (float64)."""
+@vector_op(lambda a: np.full_like(a, _ROUNDER[8 * a.dtype.itemsize]))
+def rounder(typing_context: Any, a: Any) -> Any:
+    """A vector like ``a`` of a number so large that adding it to one below 2**21 (float32) or 2**50
+    (float64) rounds that; taking it away again leaves the nearest whole number, ties to even."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        # Adding and taking away a large number rounds; llvm.rint would call libm without SSE4.1.
-        shift = ir.Constant(args[0].type, [_ROUNDER[a.dtype.bitwidth]] * args[0].type.count)
-        return builder.fsub(builder.fadd(args[0], shift), shift)
+        value = args[0]
+        return ir.Constant(value.type, [_ROUNDER[a.dtype.bitwidth]] * value.type.count)
 
     return _same(a), emit
 
 
-def _scale2(a: np.ndarray, n: np.ndarray) -> np.ndarray:
-    return np.ldexp(a, np.where(np.isnan(n), 0, n).astype(np.int32))
+def _power_of_two(a: np.ndarray) -> np.ndarray:
+    n = a - a.dtype.type(_ROUNDER[8 * a.dtype.itemsize])
+    return np.ldexp(np.ones_like(a), np.where(np.isnan(n), 0, n).astype(np.int32))
 
 
-@vector_op(_scale2)
-def scale2(typing_context: Any, a: Any, n: Any) -> Any:
-    """a * 2**n for whole ``n`` whose power is a normal number; NaN where ``a`` is NaN."""
+@vector_op(_power_of_two)
+def power_of_two(typing_context: Any, a: Any) -> Any:
+    """2**n for ``a`` = n + `rounder`, if that is a normal number; anything where ``a`` is NaN."""
     bits = a.dtype.bitwidth
     mantissa = {32: 23, 64: 52}[bits]
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value, power = args
-        whole = ir.VectorType(ir.IntType(bits), value.type.count)
-        shift = ir.Constant(value.type, [_ROUNDER[bits]] * value.type.count)
-        low = builder.bitcast(builder.fadd(power, shift), whole)
+        kind = args[0].type
+        whole = ir.VectorType(ir.IntType(bits), kind.count)
+        low = builder.bitcast(args[0], whole)
         exponent = builder.shl(low, ir.Constant(whole, [mantissa] * whole.count))
-        one = builder.bitcast(ir.Constant(value.type, [1.0] * value.type.count), whole)
-        factor = builder.bitcast(builder.add(exponent, one), value.type)
-        return builder.fmul(value, factor)
+        one = builder.bitcast(ir.Constant(kind, [1.0] * kind.count), whole)
+        return builder.bitcast(builder.add(exponent, one), kind)
 
-    return _same(a, n), emit
+    return _same(a), emit
 
 
 @vector_op(lambda a: a.sum())

@@ -1,18 +1,22 @@
 """exp, sigmoid and tanh of a vector: no branches, a few units in the last place, NaN kept.
 
-exp(x) = 2**n * exp(r) with n = rint(x / ln 2) and |r| <= ln(2) / 2, where
-expm1(r) = r + r**2 * p(r) with p interpolated at Chebyshev nodes (relative error 2.5e-8 for
-float32, 5e-17 for float64). tanh goes through expm1 so that it is exact to rounding near zero.
+    exp(x) = 2**n + 2**n * expm1(r)         n = rint(x / ln 2), |r| <= ln(2) / 2
+    expm1(r) = r + r**2 * p(r)
+
+with p interpolated at Chebyshev nodes (relative error 2.5e-8 for float32, 5e-17 for float64).
+tanh goes through expm1 so that it is exact to rounding near zero. What costs time is the length of
+the chain of operations that wait for each other; so p is evaluated by halves (Estrin 1960).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 
-from .arithmetic import absolute, copysign, fma, minimum, rint, scale2
+from .arithmetic import absolute, copysign, fma, minimum, power_of_two, rounder
 from .compile import kernel
 from .vector import call_llvm, splat_like, vector_op
 
@@ -64,66 +68,89 @@ def _clamp(typing_context: Any, x: Any) -> Any:
     return x(x), emit
 
 
-def _plain_remainder(x: np.ndarray, n: np.ndarray) -> np.ndarray:
-    high, low = (x.dtype.type(part) for part in _LN2[_bits(x)])
-    return (x - n * high) - n * low
+def _remainder_op(share: float) -> Callable[..., Any]:
+    """An operation on x and n: x - n ln 2 · ``share``, accurate to rounding."""
+
+    def plain(x: np.ndarray, n: np.ndarray) -> np.ndarray:
+        high, low = (x.dtype.type(part * share) for part in _LN2[_bits(x)])
+        return (x - n * high) - n * low
+
+    def compiled(typing_context: Any, x: Any, n: Any) -> Any:
+        parts = _LN2[x.dtype.bitwidth]
+
+        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            value, n = args
+            for part in parts:
+                factor = _constant(value.type, -part * share)
+                value = call_llvm(builder, "fmuladd", [n, factor, value])
+            return value
+
+        return x(x, x), emit
+
+    return vector_op(plain)(compiled)
 
 
-@vector_op(_plain_remainder)
-def _remainder(typing_context: Any, x: Any, n: Any) -> Any:
-    """x - n ln 2, accurate to rounding."""
-    parts = _LN2[x.dtype.bitwidth]
-
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value, n = args
-        for part in parts:
-            value = call_llvm(builder, "fmuladd", [n, _constant(value.type, -part), value])
-        return value
-
-    return x(x, x), emit
+def _by_halves(terms: list[Any], power: Any, fma: Callable[..., Any], multiply: Any) -> Any:
+    """Σ terms[k] · power**k, adding up neighbours, then their neighbours, and so on."""
+    while len(terms) > 1:
+        pairs = [fma(terms[k + 1], power, terms[k]) for k in range(0, len(terms) - 1, 2)]
+        terms = pairs + terms[len(terms) // 2 * 2 :]
+        power = multiply(power, power) if len(terms) > 1 else power
+    return terms[0]
 
 
-def _plain_expm1(r: np.ndarray) -> np.ndarray:
-    p = np.zeros_like(r)
-    for coefficient in reversed(_EXPM1[_bits(r)]):
-        p = p * r + r.dtype.type(coefficient)
-    return r + r * r * p
+def _expm1_op(twice: bool) -> Callable[..., Any]:
+    """An operation on r: expm1(r) for |r| <= ln(2) / 2; or expm1(2 r) / 2 for half of that."""
+
+    def coefficients(bits: int) -> list[float]:
+        return [c * 2.0 ** (k + 1) if twice else c for k, c in enumerate(_EXPM1[bits])]
+
+    def plain(r: np.ndarray) -> np.ndarray:
+        terms = [r.dtype.type(c) for c in coefficients(_bits(r))]
+        return r + r * r * _by_halves(terms, r, lambda a, b, c: a * b + c, np.multiply)
+
+    def compiled(typing_context: Any, r: Any) -> Any:
+        numbers = coefficients(r.dtype.bitwidth)
+
+        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            def fma(a: Any, b: Any, c: Any) -> Any:
+                return call_llvm(builder, "fmuladd", [a, b, c])
+
+            r = args[0]
+            p = _by_halves([_constant(r.type, c) for c in numbers], r, fma, builder.fmul)
+            return fma(builder.fmul(r, r), p, r)
+
+        return r(r), emit
+
+    return vector_op(plain)(compiled)
 
 
-@vector_op(_plain_expm1)
-def _expm1(typing_context: Any, r: Any) -> Any:
-    """expm1 for |r| <= ln(2) / 2."""
-    coefficients = _EXPM1[r.dtype.bitwidth]
-
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        r = args[0]
-        p = _constant(r.type, coefficients[-1])
-        for coefficient in reversed(coefficients[:-1]):
-            p = call_llvm(builder, "fmuladd", [p, r, _constant(r.type, coefficient)])
-        return call_llvm(builder, "fmuladd", [builder.fmul(r, r), p, r])
-
-    return r(r), emit
+_remainder, _half_remainder = _remainder_op(1.0), _remainder_op(0.5)
+_expm1, _half_expm1_twice = _expm1_op(twice=False), _expm1_op(twice=True)
 
 
 @kernel
 def exp(x):
     """e**x."""
     x = _clamp(x)
-    n = rint(x * _LOG2_E)
-    return scale2(_expm1(_remainder(x, n)) + 1.0, n)
+    rounded = fma(x, splat_like(x, _LOG2_E), rounder(x))
+    power = power_of_two(rounded)
+    return fma(power, _expm1(_remainder(x, rounded - rounder(x))), power)
 
 
 @kernel
 def sigmoid(x):
-    """1 / (1 + e**-x)."""
-    return 1.0 / (exp(0.0 - x) + 1.0)
+    """e**x / (e**x + 1)."""
+    power = exp(x)
+    return power / (power + 1.0)
 
 
 @kernel
 def tanh(x):
     """(e**2|x| - 1) / (e**2|x| + 1), with the sign of x."""
-    y = minimum(absolute(x) * 2.0, splat_like(x, 40.0))
-    n = rint(y * _LOG2_E)
-    power = scale2(splat_like(x, 1.0), n)
-    rise = fma(power, _expm1(_remainder(y, n)), power - 1.0)
-    return copysign(rise / (rise + 2.0), x)
+    y = minimum(absolute(x), splat_like(x, 20.0))
+    rounded = fma(y, splat_like(x, 2.0 * _LOG2_E), rounder(x))
+    power = power_of_two(rounded)
+    rest = _half_expm1_twice(_half_remainder(y, rounded - rounder(x)))
+    half = fma(power, rest, fma(power, splat_like(x, 0.5), splat_like(x, -0.5)))
+    return copysign(half / (half + 1.0), x)

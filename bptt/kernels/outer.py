@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 
 from .compile import kernel
 from .moves import copier
-from .packing import panel_bounds, panel_count
+from .packing import FULL, panel_bounds, panel_count
 from .target import lanes_of
 from .tile import TILE_ROWS, tile, tile_count, tile_height
 from .vector import lanes, load, splat, store
@@ -106,13 +106,13 @@ def _scatter_panel(n, sums, at, columns, first, gates, units, out):
 
 
 @kernel
-def accumulate(m, rows_x, rows_h, rows_g, gates, width, scratch, out):
+def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out):
     """The gradient of weights and bias: [x h 1].T @ g, over all rows (steps and lanes).
 
     m : rows.
     rows_x, rows_h : in, of arrays (K, B, I or wider) and (K, B, H or wider), as in `product`.
     rows_g : in, of the error at the gates (K, B, G·Np), interleaved.
-    gates, width : G, and the vectors of a full panel.
+    gates : G.
     scratch : panel, rows and sums, of `scratch_sizes`.
     out : out, dWx (I, G·N), dWh (H, G·N) and db (1, G·N); H may be 0.
     """
@@ -129,7 +129,7 @@ def accumulate(m, rows_x, rows_h, rows_g, gates, width, scratch, out):
     panel[one] = 1
     for i in range(0, n * g_row, size):
         store(sums, i, splat(sums, 0.0))
-    panels = panel_count(vectors, width)
+    panels = panel_count(vectors, FULL)
     for r in range(0, m, _BLOCK):
         count = _BLOCK if m - r > _BLOCK else m - r
         after_x = tile_count(n_x) * place * count

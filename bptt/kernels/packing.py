@@ -19,15 +19,10 @@ from .compile import kernel
 from .moves import transpose
 from .vector import lanes, load, store
 
-__all__ = ["FULL", "pack", "pack_transposed", "panel_bounds", "panel_count", "panel_vectors"]
+__all__ = ["FULL", "pack", "pack_transposed", "panel_bounds", "panel_count"]
 
 FULL = np.int64(4)
 """Vectors of a full panel, and of all four gates of a cell."""
-
-
-def panel_vectors(gates: int) -> int:
-    """Vectors in a full panel."""
-    return 4 if gates == 1 else gates
 
 
 @kernel

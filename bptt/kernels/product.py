@@ -6,7 +6,7 @@ import numpy as np
 
 from .compile import kernel
 from .packing import FULL, panel_bounds, panel_count
-from .tile import tile, tile_height, tile_row
+from .tile import narrow_height, tile, tile_height, tile_row
 from .vector import lanes
 
 __all__ = ["from_rows", "from_zero", "product"]
@@ -62,7 +62,7 @@ def product(m, k, rows_a, b, width, rows_d, rows_c):
         column = first * size
         r = 0
         while r < m:
-            height = tile_height(m - r)
+            height = tile_height(m - r) if end - first == 4 else narrow_height(m - r)
             tile(
                 height,
                 end - first,

@@ -24,27 +24,29 @@ class Target(NamedTuple):
     vector_bytes : width of a vector register.
     tile_rows : rows of the product's register tile; it is 4 vectors wide, so that
         4 * tile_rows accumulators, the 4 panel vectors and a broadcast fit the register file.
+    narrow_rows : rows of a tile of 3 vectors or less.
     """
 
     vector_bytes: int
     tile_rows: int
+    narrow_rows: int
 
 
 @cache
 def target() -> Target:
     """The target of this process (``NUMBA_CPU_NAME`` and ``NUMBA_CPU_FEATURES`` are obeyed)."""
     if numba.config.DISABLE_JIT:
-        return Target(16, 6)
+        return Target(16, 6, 6)
     from numba.core.registry import cpu_target
 
     triple, name, features = cpu_target.target_context.codegen().magic_tuple()
     if not triple.startswith(("x86_64", "i686")):
-        return Target(16, 6)
+        return Target(16, 6, 6)
     have = set(features.split(","))
     named = numba.config.CPU_NAME
     if "+avx512f" in have and (named is None or any(cpu in name for cpu in _AVX512_CPUS)):
-        return Target(64, 6)
-    return Target(32, 3) if "+avx2" in have else Target(16, 3)
+        return Target(64, 6, 6)
+    return Target(32, 3, 4) if "+avx2" in have else Target(16, 3, 4)
 
 
 def lanes_of(dtype: DTypeLike) -> int:

@@ -24,10 +24,12 @@ from .compile import JIT, kernel
 from .target import lanes_of, target
 from .vector import Vec, address, call_llvm, splat_ir
 
-__all__ = ["TILE_ROWS", "tile", "tile_count", "tile_height", "tile_row"]
+__all__ = ["TILE_ROWS", "narrow_height", "tile", "tile_count", "tile_height", "tile_row"]
 
 TILE_ROWS = target().tile_rows
-"""The most rows that one tile takes."""
+"""The most rows that a tile of 4 vectors takes."""
+_NARROW_ROWS = target().narrow_rows
+"""The most rows that a narrower one takes."""
 
 _WORD = ir.IntType(64)
 
@@ -182,8 +184,8 @@ def _compiled(
             8 * r + (w if len(widths) > 1 else 0): partial(
                 _emit, builder, vector, r, args[2], a, [(b, w)], d, c
             )
-            for r in range(1, TILE_ROWS + 1)
             for w in widths
+            for r in range(1, (TILE_ROWS if w == 4 else _NARROW_ROWS) + 1)
         }
         _switch(builder, key, cases)
         return context.get_dummy_value()
@@ -239,9 +241,9 @@ def _plain_row(widths: int, k: int, a: Any, b: Any, b2: Any, d: Any, c: Any) -> 
 tile = intrinsic(prefer_literal=True)(_compiled) if JIT else _plain
 """``tile(rows, width, k, A, B, D, C)``: each matrix is (array, first, row stride, k stride).
 
-``rows`` is 1 to `TILE_ROWS` and ``width`` 1 to 4 vectors, a literal where it can be. A's strides
-are those of its two indices; B has only the stride of k, D and C only that of rows (their other
-stride is not used). C may be D.
+``rows`` is what `tile_height` says, or `narrow_height` for up to 3 vectors; ``width`` 1 to 4
+vectors, a literal where it can be. A's strides are those of its two indices; B has only the stride
+of k, D and C only that of rows (their other stride is not used). C may be D.
 """
 
 tile_row = intrinsic(_compiled_row) if JIT else _plain_row
@@ -262,6 +264,14 @@ def tile_height(left):
     if left == TILE_ROWS + 1:
         return TILE_ROWS - 1
     return TILE_ROWS if left > TILE_ROWS else left
+
+
+@kernel
+def narrow_height(left):
+    """As `tile_height`, for a tile of 3 vectors or less."""
+    if left == _NARROW_ROWS + 1:
+        return _NARROW_ROWS - 1
+    return _NARROW_ROWS if left > _NARROW_ROWS else left
 
 
 @kernel

@@ -22,7 +22,7 @@ from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
 from ..kernels.product import from_rows, product
 from ..kernels.target import empty, padded, zeros
-from ..kernels.tile import tile, tile_height
+from ..kernels.tile import narrow_height, tile
 from ..kernels.vector import lanes, load, splat, store
 from .base import Room, Span, Tape
 from .recurrent import RecurrentWeights
@@ -65,7 +65,8 @@ class _Arrays(NamedTuple):
 def make_weights(n_in: int, n: int, dtype: DTypeLike) -> RecurrentWeights:
     """Room for Wx with b, and Wh with bh."""
     return RecurrentWeights(
-        PackedWeights(n_in, n, int(_GATES), dtype), PackedWeights(n, n, int(_GATES), dtype)
+        PackedWeights(n_in, n, int(_GATES), dtype),
+        PackedWeights(n, n, int(_GATES), dtype, width=_GATES),
     )
 
 
@@ -141,7 +142,7 @@ def _products(h, wh, bias, side, n, t, unit):
     panel = 3 * lanes(h)
     b = 0
     while b < count:
-        height = tile_height(count - b)
+        height = narrow_height(count - b)
         tile(
             height,
             3,
@@ -159,15 +160,19 @@ def _cells(z, m, h, side, s, t, unit):
     """The cell's equations at step t for a vector of units; their part of ``side`` begins at s."""
     count, width = h.shape[1], h.shape[2]
     size = lanes(h)
+    first = s
+    for row in range(t * count, (t + 1) * count):
+        at = row * 3 * width + 3 * unit
+        store(z, at, sigmoid(load(z, at) + load(side, s)))
+        store(z, at + size, sigmoid(load(z, at + size) + load(side, s + size)))
+        s += 3 * size
+    # In a loop of its own the chain is short, and the CPU works on several at a time.
+    s = first
     for row in range(t * count, (t + 1) * count):
         at, state = row * 3 * width + 3 * unit, row * width + unit
-        r = sigmoid(load(z, at) + load(side, s))
-        u = sigmoid(load(z, at + size) + load(side, s + size))
         inner = load(side, s + 2 * size)
-        n = tanh(load(z, at + 2 * size) + r * inner)
-        store(h, state + count * width, n + u * (load(h, state) - n))
-        store(z, at, r)
-        store(z, at + size, u)
+        n = tanh(load(z, at + 2 * size) + load(z, at) * inner)
+        store(h, state + count * width, n + load(z, at + size) * (load(h, state) - n))
         store(z, at + 2 * size, n)
         store(m, state, inner)
         s += 3 * size

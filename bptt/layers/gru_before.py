@@ -27,7 +27,6 @@ from .weights import PackedWeights, Scratch
 __all__ = ["make_arrays", "make_weights", "pack", "pack_back", "run", "run_back", "state_errors",
            "state_gradients"]  # fmt: skip
 
-_GATES = np.int64(2)
 """r and z, of which one product takes care."""
 
 
@@ -77,7 +76,7 @@ def make_weights(n_in: int, n: int, dtype: DTypeLike) -> _Weights:
     """As `Layer.weights`."""
     return _Weights(
         PackedWeights(n_in, n, 3, dtype),
-        PackedWeights(n, n, int(_GATES), dtype),
+        PackedWeights(n, n, 2, dtype),
         PackedWeights(n, n, 1, dtype),
     )
 
@@ -198,7 +197,7 @@ def _forward(values, wh, whn, n, first, last):
     for t in range(first, last):
         row = t * count * width
         gates, after = (arrays.gates, nothing, 2 * width), (h, row + count * width, width)
-        product(count, n, (h, row, width), wh, _GATES, zero, gates)
+        product(count, n, (h, row, width), wh, FULL, zero, gates)
         _reset(arrays, t)
         product(count, n, (arrays.rh, row, width), whn, FULL, zero, after)
         _renew(arrays.z, h, t)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.arithmetic import total
+from ..kernels.arithmetic import maximum, total
 from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
@@ -26,6 +26,10 @@ from .base import Room, Span
 from .recurrent import RecurrentWeights
 
 __all__ = ["add_products", "make_arrays", "make_weights", "pack", "run", "run_back"]
+
+
+_LEAST = 1.2e-38
+"""Below every sigmoid, and a normal number in float32 too."""
 
 
 class _Arrays(NamedTuple):
@@ -114,16 +118,17 @@ def _cells(z, h, c, t, unit):
     size = lanes(h)
     for row in range(t * count, (t + 1) * count):
         at, before = row * 4 * width + 4 * unit, row * width + unit
-        after = before + count * width
         i, f = sigmoid(load(z, at)), sigmoid(load(z, at + size))
         g, o = tanh(load(z, at + 2 * size)), sigmoid(load(z, at + 3 * size))
-        cell = f * load(c, before) + i * g
-        store(c, after, cell)
-        store(h, after, o * tanh(cell))
+        store(c, before + count * width, f * load(c, before) + i * g)
         store(z, at, i)
         store(z, at + size, f)
         store(z, at + 2 * size, g)
         store(z, at + 3 * size, o)
+    # In a loop of its own the chain is short, and the CPU works on several at a time.
+    for row in range(t * count, (t + 1) * count):
+        at, after = row * 4 * width + 4 * unit, (row + count) * width + unit
+        store(h, after, load(z, at + 3 * size) * tanh(load(c, after)))
 
 
 @kernel
@@ -146,10 +151,11 @@ def _forward(z, h, c, wh, n, first, last):
 @kernel
 def _backward_cell(arrays, t):
     """Errors of step t: dh and dc at t to dz at t and dc at t-1."""
-    z, c, dz, dh, dc = arrays.z, arrays.c, arrays.dz, arrays.dh, arrays.dc
+    z, h, c, dz, dh, dc = arrays.z, arrays.h, arrays.c, arrays.dz, arrays.dh, arrays.dc
     count, width = dh.shape
     size = lanes(dh)
     slopes_i = slopes_f = slopes_g = slopes_o = splat(dh, 0.0)
+    least = splat(dh, _LEAST)
     for b in range(count):
         weight = splat(dh, arrays.back[t, b])
         for unit in range(0, width, size):
@@ -158,7 +164,8 @@ def _backward_cell(arrays, t):
             before = t * count * width + state
             i, f = load(z, at), load(z, at + size)
             g, o = load(z, at + 2 * size), load(z, at + 3 * size)
-            squashed = tanh(load(c, before + count * width))
+            # tanh(c), quicker than anew. A sigmoid is never zero, but what a file filled in may be.
+            squashed = load(h, before + count * width) / maximum(o, least)
             delta = load(dh, state)
             cell = load(dc, state) * weight + delta * o * (1.0 - squashed * squashed)
             slope_i, slope_f = i * (1.0 - i), f * (1.0 - f)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..kernels.outer import accumulate, scratch_sizes
-from ..kernels.packing import FULL, pack, pack_transposed, panel_vectors
+from ..kernels.packing import FULL, pack, pack_transposed
 from ..kernels.product import product
 from ..kernels.target import empty, padded, zeros
 from .lookup import Lookup
@@ -37,14 +37,20 @@ class Scratch(NamedTuple):
 class PackedWeights:
     """W (K, G·N) and b (G·N,) as the kernels read them; pack again when they have changed.
 
+    Parameters
+    ----------
+    width : vectors of a panel; of a cell that takes its gates from one tile, as many as it has.
+
     Attributes
     ----------
     panels : flat, W for ``x @ W``.
     transposed : flat, W.T for ``g @ W.T``, its rows interleaved.
     """
 
-    def __init__(self, n_in: int, units: int, gates: int, dtype: DTypeLike) -> None:
-        self.n_in, self.gates, self.width = n_in, gates, panel_vectors(gates)
+    def __init__(
+        self, n_in: int, units: int, gates: int, dtype: DTypeLike, width: int = FULL
+    ) -> None:
+        self.n_in, self.gates, self.width = n_in, gates, np.int64(width)
         columns = gates * padded(units, dtype)
         self.panels = empty((n_in * columns,), dtype)
         self.bias = zeros((columns,), dtype)
@@ -144,7 +150,6 @@ class PackedWeights:
             _steps(h, first),
             _steps(g, first),
             self.gates,
-            self.width,
             tuple(scratch),
             (dwx, dwh, db[np.newaxis]),
         )

@@ -26,7 +26,7 @@ class Zone(NamedTuple):
     """h, c : in, (K, B, Hp), m: the share of the old state that a step keeps; c has no rows if the
         layer has no c.
     inner : out, in, (K, B, Hp), an `RNN`'s h~ or an `LSTM`'s c~; no rows for a `GRU`.
-    pair : scratch, (2, B, Hp).
+    pair, outputs : scratch, (2, B, Hp).
     dh : in, out, (B, Hp), δ_t.
     dc : in, out, (B, Hp), error of c: in, from beyond the last step; out, before the first.
     held, held_c : out, (B, Hp), m times the error of h_t, and of c_t.
@@ -36,6 +36,7 @@ class Zone(NamedTuple):
     c: NDArray
     inner: NDArray
     pair: NDArray
+    outputs: NDArray
     dh: NDArray
     dc: NDArray
     held: NDArray
@@ -45,7 +46,7 @@ class Zone(NamedTuple):
     def of(cls, n: int, room: Room, *, c: bool, inner: bool) -> Zone:
         """Arrays for ``n`` units; with rows for ``c`` and ``inner``, or without."""
         shape = room.lanes, padded(n, room.dtype)
-        counts = room.rows, room.rows * c, room.rows * inner, 2
+        counts = room.rows, room.rows * c, room.rows * inner, 2, 2
         rows = [zeros((count, *shape), room.dtype) for count in counts]
         return cls(*rows, *(zeros(shape, room.dtype) for _ in range(4)))
 

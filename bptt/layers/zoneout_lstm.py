@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ..kernels.compile import kernel
 from ..kernels.delta import gather
+from ..kernels.exponential import tanh
 from ..kernels.product import from_rows
 from ..kernels.vector import lanes, load, splat, store
 from . import lstm_plain
@@ -46,14 +47,27 @@ def _forward(z, h, c, share, share_c, inner, wh, n, first, last):
 
 
 @kernel
+def _outputs(z, inner, t, outputs):
+    """h~_t into the second row of outputs (2, B, Hp); z (K, B, 4·Hp) and inner (K, B, Hp) in."""
+    count, width = outputs.shape[1:]
+    size = lanes(outputs)
+    for b in range(count):
+        for unit in range(0, width, size):
+            o = load(z, (t * count + b) * 4 * width + 4 * unit + 3 * size)
+            cell = load(inner, (t * count + b) * width + unit)
+            store(outputs, (count + b) * width + unit, o * tanh(cell))
+
+
+@kernel
 def _backward_cell(arrays, zone, t):
     """Errors of step t: dh and dc of `Zone` at t to dz at t and dc at t-1."""
     split(zone.h, t, zone.dh, zone.held, arrays.dh)
     split(zone.c, t, zone.dc, zone.held_c, arrays.dc)
     zone.pair[0], zone.pair[1] = arrays.c[t], zone.inner[t]
+    _outputs(arrays.z, zone.inner, t, zone.outputs)
     one_step = lstm_plain._Arrays(
         z=arrays.z[t : t + 1],
-        h=arrays.h,
+        h=zone.outputs,
         c=zone.pair,
         dz=arrays.dz[t : t + 1],
         dh=arrays.dh,
