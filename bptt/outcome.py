@@ -19,8 +19,8 @@ class Step:
     n : its number, counted from 1 over the life of the trainer.
     loss : mean over its valid targets; nan if there was none, and then nothing was changed.
     targets : how many there were.
-    grad_norm : norm of the gradient, before clipping.
-    grads : Block, the gradient before clipping; the next update overwrites it.
+    grad_norm : norm of the gradient, before clipping and penalties.
+    grads : Block, the gradient before clipping and penalties; the next update overwrites it.
     k1, k2 : its new steps, and how many steps its error flowed back.
     flow : ``"1.h"`` -> (k2,) norms of δ_t over all lanes, the newest last; nan for steps before
         the first of the pass.

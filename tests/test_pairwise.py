@@ -22,6 +22,7 @@ from bptt import (
     RNN,
     SGD,
     TBPTT,
+    AbsoluteError,
     Activation,
     ActivationPenalty,
     AdaGrad,
@@ -30,14 +31,17 @@ from bptt import (
     AdaptiveTBPTT,
     BatchNorm,
     Bidirectional,
+    BinaryCrossEntropy,
     ClipAdaptive,
     ClipNorm,
     ClipValue,
     Cosine,
+    CrossEntropy,
     Dropout,
     Embedding,
     Exponential,
     FullBPTT,
+    Huber,
     LayerNorm,
     Linear,
     Max,
@@ -86,6 +90,13 @@ TRUNCATIONS = {
 CHOICES = {
     "stack": STACKS,
     "truncation": TRUNCATIONS,
+    "loss": {
+        "squared": SquaredError(),
+        "absolute": AbsoluteError(),
+        "Huber": Huber(0.5),
+        "binary": BinaryCrossEntropy(features="sum"),
+        "classes": CrossEntropy(label_smoothing=0.1),
+    },
     "memory": {"kept": None, "sqrt": "sqrt"},
     "workers": {"1": 1, "2": 2, "3": 3},
     "resets": {"none": False, "some": True},
@@ -166,7 +177,7 @@ def a_trainer(row, workers=None):
     kind, arguments = chosen["truncation"]
     return Trainer(
         a_model(chosen["stack"]),
-        loss=SquaredError(),
+        loss=chosen["loss"],
         optimizer=chosen["optimizer"],
         truncation=kind(**arguments, memory=chosen["memory"], clip_delta=chosen["clip_delta"]),
         clip=chosen["clip"],
@@ -180,7 +191,8 @@ def a_stream(row):
     rng = np.random.default_rng(2)
     ids = 2 if row["stack"] == "tied" else 5
     resets = rng.random(53) < 0.15 if row["resets"] == "some" else None
-    return Stream(rng.integers(0, ids, 53), 3, rng.normal(size=(53, 2)), resets)
+    data, floats, classes = rng.integers(0, ids, 53), rng.random((53, 2)), rng.integers(-1, 2, 53)
+    return Stream(data, 3, classes if row["loss"] == "classes" else floats, resets)
 
 
 def run(trainer, stream, updates):
