@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.arithmetic import total
+from ..kernels.arithmetic import fma, total
 from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
@@ -101,7 +101,7 @@ def _renew(arrays, gates, cell, n, t, b):
         f = sigmoid(load(z, at + size) + load(gates, gain + size) * in_f)
         g = tanh(load(z, at + 2 * size) + load(gates, gain + 2 * size) * in_g)
         o = sigmoid(load(z, at + 3 * size) + load(gates, gain + 3 * size) * in_o)
-        store(c, before + count * width, f * load(c, before) + i * g)
+        store(c, before + count * width, fma(f, load(c, before), i * g))
         store(z, at, i)
         store(z, at + size, f)
         store(z, at + 2 * size, g)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.arithmetic import total
+from ..kernels.arithmetic import fma, total
 from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
@@ -130,7 +130,7 @@ def _cells(z, h, c, p, t, unit):
         old = load(c, before)
         i, f = sigmoid(load(z, at) + p_i * old), sigmoid(load(z, at + size) + p_f * old)
         g = tanh(load(z, at + 2 * size))
-        cell = f * old + i * g
+        cell = fma(f, old, i * g)
         o = sigmoid(load(z, at + 3 * size) + p_o * cell)
         store(c, after, cell)
         store(h, after, o * tanh(cell))

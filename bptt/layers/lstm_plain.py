@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.arithmetic import maximum, total
+from ..kernels.arithmetic import fma, maximum, total
 from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
@@ -120,7 +120,7 @@ def _cells(z, h, c, t, unit):
         at, before = row * 4 * width + 4 * unit, row * width + unit
         i, f = sigmoid(load(z, at)), sigmoid(load(z, at + size))
         g, o = tanh(load(z, at + 2 * size)), sigmoid(load(z, at + 3 * size))
-        store(c, before + count * width, f * load(c, before) + i * g)
+        store(c, before + count * width, fma(f, load(c, before), i * g))
         store(z, at, i)
         store(z, at + size, f)
         store(z, at + 2 * size, g)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..kernels.arithmetic import fma
 from ..kernels.compile import kernel
 from ..kernels.exponential import sigmoid, tanh
 from ..kernels.moments import gate_moments, moments, standardise
@@ -31,7 +32,7 @@ def step_plain(x, wx, wh, b, before, after, start):
         for j in range(0, width, size):
             i, f = sigmoid(load(z, j)), sigmoid(load(z, width + j))
             g, o = tanh(load(z, 2 * width + j)), sigmoid(load(z, 3 * width + j))
-            cell = f * load(c, j) + i * g
+            cell = fma(f, load(c, j), i * g)
             store(c, j, cell)
             store(h, j, o * tanh(cell))
         for j in range(n):
@@ -61,7 +62,7 @@ def step_peepholes(x, wx, wh, b, p, before, after, start):
             old = load(c, j)
             i = sigmoid(load(z, j) + load(own, j) * old)
             f = sigmoid(load(z, width + j) + load(own, width + j) * old)
-            cell = f * old + i * tanh(load(z, 2 * width + j))
+            cell = fma(f, old, i * tanh(load(z, 2 * width + j)))
             o = sigmoid(load(z, 3 * width + j) + load(own, 2 * width + j) * cell)
             store(c, j, cell)
             store(h, j, o * tanh(cell))
@@ -101,7 +102,7 @@ def step_norm(x, wx, wh, b, gx, gh, gc, bc, before, after, start):
             store(z, j, value + load(gates, 8 * width + j) + other)
         for j in range(0, width, size):
             i, f = sigmoid(load(z, j)), sigmoid(load(z, width + j))
-            store(c, j, f * load(c, j) + i * tanh(load(z, 2 * width + j)))
+            store(c, j, fma(f, load(c, j), i * tanh(load(z, 2 * width + j))))
         mean, scale = moments(c, nothing, cell, 2 * width, n)
         for j in range(0, width, size):
             normal = (load(c, j) - mean) * (load(cell, 2 * width + j) * scale)
