@@ -141,7 +141,7 @@ def test_statistics_are_those_of_real_units(dtype):
     y, final = model(x, state)
     params, exact = plain(model.params), x.astype(np.float64)
     wanted, wanted_final = naive.forward([layer], params, exact, plain(state))
-    rel = 1e-9 if dtype == "float64" else 5e-3
+    rel = 1e-9 if dtype == "float64" else 2e-2
     assert_close(y, wanted, rel)
     assert_all_close(final, wanted_final, rel)
 
