@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..checks import check_count, check_watch, is_number
+from ..checks import check_amount, check_count, check_watch
 from ..outcome import Epoch
 from .base import Callback, Memo
 
@@ -50,8 +50,7 @@ class EarlyStopping(Callback):
         object.__setattr__(self, "patience", check_count("patience", self.patience))
         if not isinstance(self.restore, bool):
             raise ValueError(f"restore must be True or False, got {self.restore!r}")
-        if not is_number(self.min_delta) or not 0 <= self.min_delta < math.inf:
-            raise ValueError(f"min_delta must be a number from 0 on, got {self.min_delta!r}")
+        check_amount("min_delta", self.min_delta)
         check_watch(self.watch)
 
     @property

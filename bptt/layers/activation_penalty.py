@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from numpy.typing import NDArray
 
-from ..checks import is_number
+from ..checks import check_amount
 from ..kernels.compile import kernel
 from ..kernels.target import padded, zeros
 from .base import Room, Span, Tape
@@ -59,9 +58,7 @@ class ActivationPenalty(Parameterless):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("alpha", "beta"):
-            value = getattr(self, name)
-            if not is_number(value) or not 0 <= value < math.inf:
-                raise ValueError(f"{name} must be a number from 0 on, got {value!r}")
+            check_amount(name, getattr(self, name))
 
     def tape(self, x: NDArray, room: Room) -> Tape:
         shape = room.lanes, padded(self.n, room.dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..checks import check_bound, check_count, is_number
+from ..checks import check_amount, check_bound, check_count
 from .base import NO_MEMO, Schedule, ScheduleMemo
 
 __all__ = ["Cosine", "Exponential", "StepDecay"]
@@ -81,8 +81,7 @@ class Cosine(Schedule):
 
     def __post_init__(self) -> None:
         check_bound("initial", self.initial)
-        if not is_number(self.final) or not 0 <= self.final < math.inf:
-            raise ValueError(f"final must be a number from 0 on, got {self.final!r}")
+        check_amount("final", self.final)
         check_count("updates", self.updates)
 
     def rate(self, updates: int, epochs: int, memo: ScheduleMemo = NO_MEMO) -> float:
