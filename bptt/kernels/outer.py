@@ -13,13 +13,15 @@ from .compile import kernel
 from .moves import copier
 from .packing import FULL, panel_bounds, panel_count
 from .target import lanes_of
-from .tile import TILE_ROWS, tile, tile_count, tile_height
-from .vector import lanes, load, splat, store
+from .tile import TILE_ROWS, tile
+from .vector import lanes, load, store
 
 __all__ = ["accumulate", "scratch_sizes"]
 
 _BLOCK = 192
 """Rows of the sum over time and lanes that are gathered at a time: they fit the nearer caches."""
+_NEAR = 32
+"""Rows of those whose numbers are sorted by tiles at a time: they fit the first cache."""
 _ROW = -(-TILE_ROWS // 4) * 4
 """Places that a tile's share of a gathered row takes, so that it is copied in whole vectors."""
 _copy_row = copier(_ROW)
@@ -31,8 +33,8 @@ def scratch_sizes(n: int, g_row: int, dtype: DTypeLike) -> tuple[int, int, int]:
     n : rows of the weights and the bias together.
     g_row : interleaved columns, G·Np.
     """
-    tiles = -(-n // TILE_ROWS) + 2
-    return _BLOCK * 4 * lanes_of(dtype) + 1, _BLOCK * tiles * _ROW, n * g_row
+    panel = 4 * lanes_of(dtype)
+    return _BLOCK * panel, _BLOCK * _ROW * -(-n // TILE_ROWS), n * g_row + panel
 
 
 @kernel
@@ -44,49 +46,53 @@ def _gather_panel(g, first, row, count, columns, panel):
 
 
 @kernel
-def _gather_rows(a, first, row, count, n, to, rows):
-    """Copy ``count`` rows of n numbers to ``rows``, tile by tile, each as its product reads it.
-
-    A tile's numbers of a row take `_ROW` places, of which the last may hold anything.
-    """
-    source = a.reshape(a.size)
-    whole = (n - _ROW) // TILE_ROWS * TILE_ROWS if n > _ROW else 0
-    at = to
-    for i in range(first, first + whole, TILE_ROWS):
-        for k in range(count):
-            _copy_row(a, i + k * row, rows, at)
-            at += _ROW
-    i = whole
-    while i < n:
-        height = tile_height(n - i)
-        for k in range(count):
-            for j in range(height):
-                rows[at + j] = source[first + k * row + i + j]
-            at += _ROW
-        i += height
+def _place(i, count):
+    """Where row i of the weights begins in ``count`` gathered rows."""
+    return i // TILE_ROWS * _ROW * count + i % TILE_ROWS
 
 
 @kernel
-def _add_outer(n, count, rows, start, step, columns, w, panel, sums, at):
-    """Add A.T @ panel to the ``n`` rows of ``sums`` that start at ``at``.
+def _gather_rows(a, first, row, count, n, i, rows):
+    """Copy ``count`` rows of n numbers, those of rows ``i`` ... of the weights, to ``rows``.
 
-    rows, start : A (count, n) as `_gather_rows` left it.
-    step : `_ROW`; or 0 where A is one number, at ``start``, repeated.
+    rows : out, tile by tile as they are read; of a tile's `_ROW` places the last may hold anything.
     """
-    i = 0
-    while i < n:
-        height = tile_height(n - i)
+    source = a.reshape(a.size)
+    for near in range(0, count, _NEAR):
+        stop = near + _NEAR if near + _NEAR < count else count
+        j = 0
+        while j < n:
+            at = _place(i + j, count)
+            if (i + j) % TILE_ROWS == 0 and j + _ROW <= n:
+                for k in range(near, stop):
+                    _copy_row(a, first + k * row + j, rows, at + k * _ROW)
+                j += TILE_ROWS
+            else:
+                for k in range(near, stop):
+                    rows[at + k * _ROW] = source[first + k * row + j]
+                j += 1
+
+
+@kernel
+def _add_outer(n, count, rows, columns, w, panel, start, sums, at):
+    """Rows of ``sums`` from ``at`` on = those of ``sums`` from ``start`` on + A.T @ panel.
+
+    rows : A (count, n) as `_gather_rows` left it.
+    start : as ``at``; or, where only zeros are, those, which are then read for every row.
+    """
+    repeated = start != at
+    for i in range(0, n, TILE_ROWS):
+        height = TILE_ROWS if n - i > TILE_ROWS else n - i
+        row = columns * i
         tile(
             height,
             w,
             count,
-            (rows, start, 1, step),
+            (rows, _place(i, count), 1, _ROW),
             (panel, 0, 0, columns),
-            (sums, at + i * columns, columns, 0),
-            (sums, at + i * columns, columns, 0),
+            (sums, start, 0, 0) if repeated else (sums, at + row, columns, 0),
+            (sums, at + row, columns, 0),
         )
-        start += step * count
-        i += height
 
 
 @kernel
@@ -117,7 +123,7 @@ def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out):
     out : out, dWx (I, G·N), dWh (H, G·N) and db (1, G·N); H may be 0.
     """
     # Numba compiles a kernel once more for every argument that is a literal; these are not.
-    nothing, single, place = np.int64(0), np.int64(1), np.int64(_ROW)
+    nothing, single = np.int64(0), np.int64(1)
     (x, x_first, x_row), (h, h_first, h_row), (g, g_first, g_row) = rows_x, rows_h, rows_g
     panel, rows, sums = scratch
     dwx, dwh, db = out
@@ -125,28 +131,22 @@ def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out):
     n_x, n_h, units = dwx.shape[0], dwh.shape[0], db.shape[1] // gates
     n = n_x + n_h + 1
     vectors = g_row // size
-    one = panel.size - 1
-    panel[one] = 1
-    for i in range(0, n * g_row, size):
-        store(sums, i, splat(sums, 0.0))
     panels = panel_count(vectors, FULL)
+    zeros = sums.size - FULL * size
+    sums[zeros:] = 0
     for r in range(0, m, _BLOCK):
         count = _BLOCK if m - r > _BLOCK else m - r
-        after_x = tile_count(n_x) * place * count
         _gather_rows(x, x_first + r * x_row, x_row, count, n_x, nothing, rows)
-        _gather_rows(h, h_first + r * h_row, h_row, count, n_h, after_x, rows)
+        _gather_rows(h, h_first + r * h_row, h_row, count, n_h, n_x, rows)
+        for k in range(count):
+            rows[_place(n - 1, count) + k * _ROW] = 1
         for p in range(panels):
             first, end = panel_bounds(p, vectors, panels)
-            w = end - first
-            columns = w * size
+            columns = (end - first) * size
             at = first * size * n
-            error = g_first + r * g_row + first * size
-            _gather_panel(g, error, g_row, count, columns, panel)
-            _add_outer(n_x, count, rows, nothing, place, columns, w, panel, sums, at)
-            at += n_x * columns
-            _add_outer(n_h, count, rows, after_x, place, columns, w, panel, sums, at)
-            at += n_h * columns
-            _add_outer(single, count, panel, one, nothing, columns, w, panel, sums, at)
+            _gather_panel(g, g_first + r * g_row + first * size, g_row, count, columns, panel)
+            start = at if r else zeros
+            _add_outer(n, count, rows, columns, end - first, panel, start, sums, at)
     for p in range(panels):
         first, end = panel_bounds(p, vectors, panels)
         columns = (end - first) * size

@@ -24,7 +24,7 @@ from .compile import JIT, kernel
 from .target import lanes_of, target
 from .vector import Vec, address, call_llvm, splat_ir
 
-__all__ = ["TILE_ROWS", "narrow_height", "tile", "tile_count", "tile_height", "tile_row"]
+__all__ = ["TILE_ROWS", "narrow_height", "tile", "tile_height", "tile_row"]
 
 TILE_ROWS = target().tile_rows
 """The most rows that a tile of 4 vectors takes."""
@@ -272,9 +272,3 @@ def narrow_height(left):
     if left == _NARROW_ROWS + 1:
         return _NARROW_ROWS - 1
     return _NARROW_ROWS if left > _NARROW_ROWS else left
-
-
-@kernel
-def tile_count(rows):
-    """Tiles that ``rows`` rows take."""
-    return (rows + TILE_ROWS - 1) // TILE_ROWS
