@@ -69,6 +69,11 @@ class Batch(NamedTuple):
         )
         return cls(x, targets, valid, int(np.count_nonzero(valid)), marks)
 
+    def lanes(self, first: int, last: int) -> Batch:
+        """Lanes ``first`` to ``last``; the count is still that of all."""
+        x, targets, valid = (a[:, first:last] for a in (self.x, self.targets, self.valid))
+        return Batch(x, targets, valid, self.count, self.marks.lanes(first, last))
+
     @classmethod
     def of_chunk(cls, model: Model, loss: Loss, chunk: Chunk, losses: int | None = None,
                  keys: NDArray | None = None) -> Batch:  # fmt: skip

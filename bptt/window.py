@@ -310,7 +310,8 @@ class Window:
             errors_from = self.layers[i].backward(
                 weights.packed[i], self.tapes[i], steps, self._dy[i], dx, grads[i], self._scratch
             )
-            steps = steps._replace(errors_from=errors_from)
+            if errors_from != steps.errors_from:
+                steps = steps._replace(errors_from=errors_from)
         for i, name in self._borrowed:
             grads[0][name] += grads[i][name].T
         return steps.errors_from

@@ -212,11 +212,10 @@ class Workers:
 
     def _task(self, i: int, batch: Batch, scale: float) -> Task:
         """The part of ``batch`` that worker ``i`` has."""
-        lanes = slice(self.bounds[i], self.bounds[i + 1])
-        targets = np.array(batch.targets[:, lanes], order="C")
-        valid = np.array(batch.valid[:, lanes], order="C")
-        marks = batch.marks.lanes(lanes.start, lanes.stop)
-        return Task(batch.x[:, lanes], targets, valid, scale, marks)
+        if len(self.windows) > 1:
+            batch = batch.lanes(self.bounds[i], self.bounds[i + 1])
+        targets, valid = (np.array(a, order="C") for a in (batch.targets, batch.valid))
+        return Task(batch.x, targets, valid, scale, batch.marks)
 
     def _pack(self, back: bool) -> None:
         packing, count = self.weights.packing(back), len(self.windows)

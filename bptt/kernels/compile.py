@@ -1,4 +1,4 @@
-"""The one ``@kernel`` decorator: njit options, the on-disk cache and its freshness."""
+"""The ``@kernel`` decorators: njit options, the on-disk cache and its freshness."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numba
 from numba.core import event
 from numba.core.caching import FunctionCache
 
-__all__ = ["JIT", "kernel"]
+__all__ = ["JIT", "allocating_kernel", "kernel"]
 
 JIT = not numba.config.DISABLE_JIT
 """False under ``NUMBA_DISABLE_JIT=1``: kernels then run as plain Python on NumPy."""
@@ -74,10 +74,25 @@ def kernel(function: Callable[..., Any]) -> Any:
 
     ``contract`` lets the compiler fuse a*b+c. Nothing that could hide a NaN or reorder a sum
     is allowed.
+
+    Arrays are borrowed from the caller. Numba would count references to them at every call and
+    view, atomically, which is more than half of a small step's time; in return a kernel cannot make
+    arrays. One that has to is an `allocating_kernel`.
     """
+    return _compiled(function, counts_references=False)
+
+
+def allocating_kernel(function: Callable[..., Any]) -> Any:
+    """As `kernel`, for a function that makes arrays for its own use."""
+    return _compiled(function, counts_references=True)
+
+
+def _compiled(function: Callable[..., Any], counts_references: bool) -> Any:
     if not JIT:
         return function
-    dispatcher = numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})(function)
+    dispatcher = numba.njit(
+        nogil=True, error_model="numpy", fastmath={"contract"}, _nrt=counts_references
+    )(function)
     with suppress(RuntimeError):  # There is no place to write to: compile in every process.
         dispatcher._cache = _KernelCache(function)
     return dispatcher

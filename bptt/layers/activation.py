@@ -86,7 +86,8 @@ def _forward(x, activation, n, first, last, y):
     count, width = y.shape[1], y.shape[2]
     for t in range(first, last):
         for b in range(count):
-            y[t, b, :n] = x[t, b, :n]
+            for j in range(n):
+                y[t, b, j] = x[t, b, j]
             at = (t * count + b) * width
             for j in range(at, at + width, lanes(y)):
                 store(y, j, activate(activation, load(y, j)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels.compile import kernel
+from ..kernels.compile import allocating_kernel
 from ..kernels.exponential import sigmoid, tanh
 from ..kernels.step import add_gate_products, add_row_product
 from ..kernels.vector import lanes, load, store
@@ -12,7 +12,7 @@ from ..kernels.vector import lanes, load, store
 __all__ = ["step_after", "step_before"]
 
 
-@kernel
+@allocating_kernel
 def step_after(x, wx, wh, b, bh, before, after, start):
     """x (B, I) in; parameters in; before, after flat, in and out: h (B, H) from ``start`` on."""
     n, size = bh.size, lanes(b)
@@ -37,7 +37,7 @@ def step_after(x, wx, wh, b, bh, before, after, start):
             after[here.start + j] = h[j]
 
 
-@kernel
+@allocating_kernel
 def step_before(x, wx, wh, b, before, after, start):
     """x (B, I) in; parameters in; before, after flat, in and out: h (B, H) from ``start`` on."""
     n, size = wh.shape[0], lanes(b)

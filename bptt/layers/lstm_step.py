@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..kernels.arithmetic import fma
-from ..kernels.compile import kernel
+from ..kernels.compile import allocating_kernel
 from ..kernels.exponential import sigmoid, tanh
 from ..kernels.moments import gate_moments, moments, standardise
 from ..kernels.step import add_gate_products
@@ -14,7 +14,7 @@ from ..kernels.vector import lanes, load, store
 __all__ = ["step_norm", "step_peepholes", "step_plain"]
 
 
-@kernel
+@allocating_kernel
 def step_plain(x, wx, wh, b, before, after, start):
     """x (B, I) in; parameters in; before, after flat, in and out: h, c (B, H) from ``start`` on."""
     n, size = b.size // 4, lanes(b)
@@ -39,7 +39,7 @@ def step_plain(x, wx, wh, b, before, after, start):
             after[of_h.start + j], after[of_c.start + j] = h[j], c[j]
 
 
-@kernel
+@allocating_kernel
 def step_peepholes(x, wx, wh, b, p, before, after, start):
     """x (B, I) in; parameters in; before, after flat, in and out: h, c (B, H) from ``start`` on."""
     n, size = b.size // 4, lanes(b)
@@ -70,7 +70,7 @@ def step_peepholes(x, wx, wh, b, p, before, after, start):
             after[of_h.start + j], after[of_c.start + j] = h[j], c[j]
 
 
-@kernel
+@allocating_kernel
 def step_norm(x, wx, wh, b, gx, gh, gc, bc, before, after, start):
     """x (B, I) in; parameters in; before, after flat, in and out: h, c (B, H) from ``start`` on."""
     n, size = gc.size, lanes(b)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..checks import check_amount
 from ..kernels.activations import ACTIVATIONS, activate, check_activation, slope
-from ..kernels.compile import kernel
+from ..kernels.compile import allocating_kernel, kernel
 from ..kernels.delta import gather
 from ..kernels.packing import FULL
 from ..kernels.product import from_zero, product
@@ -156,7 +156,7 @@ def _forward(h, wh, n, activation, first, last):
             store(h, j, activate(activation, load(h, j)))
 
 
-@kernel
+@allocating_kernel
 def _step(x, wx, wh, b, before, after, start, activation):
     """x (B, I) in; parameters in; before, after flat, in and out: h (B, H) from ``start`` on."""
     n, size = b.size, lanes(b)
