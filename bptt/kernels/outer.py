@@ -115,7 +115,7 @@ def _scatter_panel(n, sums, at, columns, first, gates, units, out):
 def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out):
     """The gradient of weights and bias: [x h 1].T @ g, over all rows (steps and lanes).
 
-    m : rows.
+    m : rows; may be 0.
     rows_x, rows_h : in, of arrays (K, B, I or wider) and (K, B, H or wider), as in `product`.
     rows_g : in, of the error at the gates (K, B, G·Np), interleaved.
     gates : G.
@@ -134,7 +134,7 @@ def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out):
     panels = panel_count(vectors, FULL)
     zeros = sums.size - FULL * size
     sums[zeros:] = 0
-    for r in range(0, m, _BLOCK):
+    for r in range(0, max(m, 1), _BLOCK):
         count = _BLOCK if m - r > _BLOCK else m - r
         _gather_rows(x, x_first + r * x_row, x_row, count, n_x, nothing, rows)
         _gather_rows(h, h_first + r * h_row, h_row, count, n_h, n_x, rows)

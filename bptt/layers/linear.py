@@ -125,5 +125,7 @@ def _step(x, w, b, y):
     """x (B, I) in, w (I, O) in, b (O,) in, y (B, O) out."""
     flat = y.reshape(y.size)
     for lane in range(len(x)):
-        y[lane] = b
-        add_row_product(x[lane], w, 0, b.size, flat, lane * b.size)
+        at = lane * b.size
+        for j in range(b.size):
+            flat[at + j] = b[j]
+        add_row_product(x[lane], w, 0, b.size, flat, at)

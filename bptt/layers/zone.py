@@ -19,7 +19,7 @@ from ..kernels.vector import lanes, load, store
 from .base import Room
 from .draws import uniform
 
-__all__ = ["Zone", "draw", "mix", "split"]
+__all__ = ["Zone", "copy_row", "draw", "mix", "split"]
 
 
 class Zone(NamedTuple):
@@ -69,6 +69,14 @@ def draw(share, keys, salt, p, unit, n, first, last):
                     share[t, b, j] = 1.0
                 else:
                     share[t, b, j] = 0.0
+
+
+@kernel
+def copy_row(a, i, b, j):
+    """Row j of ``b`` (..., B, Hp), out, = row i of ``a`` (..., B, Hp), in."""
+    row = a.shape[1] * a.shape[2]
+    for at in range(0, row, lanes(a)):
+        store(b, j * row + at, load(a, i * row + at))
 
 
 @kernel

@@ -14,7 +14,7 @@ from . import lstm_plain
 from .base import Span
 from .lstm import LSTM
 from .recurrent import RecurrentWeights
-from .zone import Zone, mix, split
+from .zone import Zone, copy_row, mix, split
 
 __all__ = ["run", "run_back"]
 
@@ -41,7 +41,7 @@ def _forward(z, h, c, share, share_c, inner, wh, n, first, last):
     """Arrays as in `_Arrays` and `Zone`; wh packed (n, 4·Hp)."""
     for t in range(first, last):
         lstm_plain._forward(z, h, c, wh, n, t, t + 1)
-        inner[t] = c[t + 1]
+        copy_row(c, t + 1, inner, t)
         mix(share, h, t)
         mix(share_c, c, t)
 
@@ -63,7 +63,8 @@ def _backward_cell(arrays, zone, t):
     """Errors of step t: dh and dc of `Zone` at t to dz at t and dc at t-1."""
     split(zone.h, t, zone.dh, zone.held, arrays.dh)
     split(zone.c, t, zone.dc, zone.held_c, arrays.dc)
-    zone.pair[0], zone.pair[1] = arrays.c[t], zone.inner[t]
+    copy_row(arrays.c, t, zone.pair, np.int64(0))
+    copy_row(zone.inner, t, zone.pair, np.int64(1))
     _outputs(arrays.z, zone.inner, t, zone.outputs)
     one_step = lstm_plain._Arrays(
         z=arrays.z[t : t + 1],

@@ -12,7 +12,7 @@ from ..kernels.vector import lanes, load, store
 from . import rnn
 from .base import Span
 from .recurrent import RecurrentWeights
-from .zone import Zone, mix, split
+from .zone import Zone, copy_row, mix, split
 
 __all__ = ["run", "run_back"]
 
@@ -40,7 +40,7 @@ def _forward(h, share, inner, wh, n, activation, first, last):
     """h, share and inner as in `_Arrays` and `Zone`; wh packed (n, Hp)."""
     for t in range(first, last):
         rnn._forward(h, wh, n, activation, t, t + 1)
-        inner[t] = h[t + 1]
+        copy_row(h, t + 1, inner, t)
         mix(share, h, t)
 
 
