@@ -1,6 +1,7 @@
 """The kernel decorator: said once, cached, and compiled again when any kernel's source changes."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import numba
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 from helpers import ROOT, python
 from numba.core import event
+from numba.core.errors import NumbaError
 
 from bptt.kernels import compile as compiling
-from bptt.kernels.compile import JIT, kernel
+from bptt.kernels.compile import JIT, allocating_kernel, kernel
 
 ADD = """
 import numpy as np
@@ -83,6 +85,37 @@ def test_no_kernel_hides_nan_or_reorders():
     nan = np.nan
     assert first_not_larger(nan, 1.0)[:2] == (False, True)
     assert first_not_larger(1e20, 1.0)[2] == 0.0
+
+
+@needs_jit
+def test_only_a_kernel_that_says_so_can_make_arrays():
+    @allocating_kernel
+    def total_of_a_copy(a):
+        return a.copy().sum()
+
+    @kernel
+    def total_of_a_copy_too(a):
+        return a.copy().sum()
+
+    a = np.arange(4.0)
+    assert total_of_a_copy(a) == 6.0
+    with pytest.raises(NumbaError, match="NRT required"):
+        total_of_a_copy_too(a)
+
+
+@needs_jit
+def test_views_inside_a_kernel_leave_the_callers_array_alone():
+    @kernel
+    def first_of_each_row(a):
+        flat, total = a.reshape(a.size), 0.0
+        for i in range(len(a)):
+            total += a[i][0] + flat[i * a.shape[1]]
+        return total
+
+    a = np.arange(6.0).reshape(2, 3)
+    before = sys.getrefcount(a)
+    assert [first_of_each_row(a) for _ in range(3)] == [6.0] * 3
+    assert sys.getrefcount(a) == before
 
 
 def test_division_by_zero_is_infinite():
