@@ -156,43 +156,42 @@ def _products(h, wh, bias, side, n, t, unit):
 
 
 @kernel
-def _cells(z, m, h, side, s, t, unit):
-    """The cell's equations at step t for a vector of units; their part of ``side`` begins at s."""
-    count, width = h.shape[1], h.shape[2]
-    size = lanes(h)
-    first = s
-    for row in range(t * count, (t + 1) * count):
-        at = row * 3 * width + 3 * unit
-        store(z, at, sigmoid(load(z, at) + load(side, s)))
-        store(z, at + size, sigmoid(load(z, at + size) + load(side, s + size)))
-        s += 3 * size
+def _cells(z, m, h, side, at, state, number, step):
+    """The cell's equations for ``number`` vectors of units; their s_t is at the front of ``side``.
+
+    at, state : where the first begins in z, and in m and in h of the step before.
+    step : from one to the next in m and h; in z it is three times that.
+    """
+    size, later = lanes(h), h.shape[1] * h.shape[2]
+    for k in range(number):
+        gates, s = at + 3 * step * k, 3 * size * k
+        store(z, gates, sigmoid(load(z, gates) + load(side, s)))
+        store(z, gates + size, sigmoid(load(z, gates + size) + load(side, s + size)))
     # In a loop of its own the chain is short, and the CPU works on several at a time.
-    s = first
-    for row in range(t * count, (t + 1) * count):
-        at, state = row * 3 * width + 3 * unit, row * width + unit
-        inner = load(side, s + 2 * size)
-        n = tanh(load(z, at + 2 * size) + load(z, at) * inner)
-        store(h, state + count * width, n + load(z, at + size) * (load(h, state) - n))
-        store(z, at + 2 * size, n)
-        store(m, state, inner)
-        s += 3 * size
+    for k in range(number):
+        gates, before = at + 3 * step * k, state + step * k
+        inner = load(side, 3 * size * k + 2 * size)
+        n = tanh(load(z, gates + 2 * size) + load(z, gates) * inner)
+        store(h, before + later, n + load(z, gates + size) * (load(h, before) - n))
+        store(z, gates + 2 * size, n)
+        store(m, before, inner)
 
 
 @kernel
 def _forward(z, m, h, side, wh, bias, n, first, last):
     """Arrays as in `_Arrays`; wh and its bias packed, (n, 3·Hp) and (3·Hp,)."""
-    count, width, nothing = h.shape[1], h.shape[2], np.int64(0)
+    count, width, size, nothing = h.shape[1], h.shape[2], lanes(h), np.int64(0)
     for t in range(first, last):
+        at, state = t * count * 3 * width, t * count * width
         if count == 1:
-            before, out = (h, t * width, width), (side, nothing, 3 * width)
+            before, out = (h, state, width), (side, nothing, 3 * width)
             # To Numba `count` is a literal in here, for which it would compile `product` once more.
             product(h.shape[1], n, before, wh, _GATES, (bias, nothing, nothing), out)
-        for unit in range(0, width, lanes(h)):
-            if count == 1:
-                _cells(z, m, h, side, 3 * unit, t, unit)
-            else:
+            _cells(z, m, h, side, at, state, width // size, size)
+        else:
+            for unit in range(0, width, size):
                 _products(h, wh, bias, side, n, t, unit)
-                _cells(z, m, h, side, nothing, t, unit)
+                _cells(z, m, h, side, at + 3 * unit, state + unit, count, width)
 
 
 @kernel

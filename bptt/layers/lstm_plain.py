@@ -112,40 +112,44 @@ def add_products(z, h, wh, n, t, unit):
 
 
 @kernel
-def _cells(z, h, c, t, unit):
-    """The cell's equations at step t, for a vector of units from ``unit`` on, while z is near."""
-    count, width = h.shape[1], h.shape[2]
-    size = lanes(h)
-    for row in range(t * count, (t + 1) * count):
-        at, before = row * 4 * width + 4 * unit, row * width + unit
-        i, f = sigmoid(load(z, at)), sigmoid(load(z, at + size))
-        g, o = tanh(load(z, at + 2 * size)), sigmoid(load(z, at + 3 * size))
-        store(c, before + count * width, fma(f, load(c, before), i * g))
-        store(z, at, i)
-        store(z, at + size, f)
-        store(z, at + 2 * size, g)
-        store(z, at + 3 * size, o)
+def _cells(z, h, c, at, state, number, step):
+    """The cell's equations for ``number`` vectors of units, while their z is near.
+
+    at, state : where the first begins in z, and in h and c of the step before.
+    step : from one to the next in h and c; in z it is four times that.
+    """
+    size, later = lanes(h), h.shape[1] * h.shape[2]
+    for k in range(number):
+        gates, before = at + 4 * step * k, state + step * k
+        i, f = sigmoid(load(z, gates)), sigmoid(load(z, gates + size))
+        g, o = tanh(load(z, gates + 2 * size)), sigmoid(load(z, gates + 3 * size))
+        store(c, before + later, fma(f, load(c, before), i * g))
+        store(z, gates, i)
+        store(z, gates + size, f)
+        store(z, gates + 2 * size, g)
+        store(z, gates + 3 * size, o)
     # In a loop of its own the chain is short, and the CPU works on several at a time.
-    for row in range(t * count, (t + 1) * count):
-        at, after = row * 4 * width + 4 * unit, (row + count) * width + unit
-        store(h, after, load(z, at + 3 * size) * tanh(load(c, after)))
+    for k in range(number):
+        gates, after = at + 4 * step * k, state + step * k + later
+        store(h, after, load(z, gates + 3 * size) * tanh(load(c, after)))
 
 
 @kernel
 def _forward(z, h, c, wh, n, first, last):
     """Arrays as in `_Arrays`; wh packed (n, 4·Hp)."""
-    count, width = h.shape[1], h.shape[2]
+    count, width, size = h.shape[1], h.shape[2], lanes(h)
     flat = z.reshape(z.size)
     for t in range(first, last):
+        at, state = t * count * 4 * width, t * count * width
         if count == 1:
-            before, at = (h, t * width, width), t * 4 * width
-            start, out = (flat, at, 4 * width), (z, at, 4 * width)
+            before, start, out = (h, state, width), (flat, at, 4 * width), (z, at, 4 * width)
             # To Numba `count` is a literal in here, for which it would compile `product` once more.
             product(h.shape[1], n, before, wh, FULL, start, out)
-        for unit in range(0, width, lanes(h)):
-            if count > 1:
+            _cells(z, h, c, at, state, width // size, size)
+        else:
+            for unit in range(0, width, size):
                 add_products(z, h, wh, n, t, unit)
-            _cells(z, h, c, t, unit)
+                _cells(z, h, c, at + 4 * unit, state + unit, count, width)
 
 
 @kernel
