@@ -53,7 +53,7 @@ def _place(i, count):
 
 @kernel
 def _gather_rows(a, first, row, count, n, i, rows):
-    """Copy ``count`` rows of n numbers, those of rows ``i`` ... of the weights, to ``rows``.
+    """Copy ``count`` rows of n numbers, which belong to rows i to i + n of the weights.
 
     rows : out, tile by tile as they are read; of a tile's `_ROW` places the last may hold anything.
     """
