@@ -76,7 +76,7 @@ def kernel(function: Callable[..., Any]) -> Any:
     is allowed.
 
     Arrays are borrowed from the caller. Numba would count references to them at every call and
-    view, atomically, which is more than half of a small step's time; in return a kernel cannot make
+    view, atomically, which took 20 to 40 % of a small step's time; in return a kernel cannot make
     arrays. One that has to is an `allocating_kernel`.
     """
     return _compiled(function, counts_references=False)
