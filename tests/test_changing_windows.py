@@ -111,8 +111,8 @@ def test_gradients_keep_their_budget(monkeypatch):
     )
     model = a_model([LSTM(2, 3), Linear(3, 2)])
     x, targets = an_input(model, 200, 2), np.zeros((200, 2, 2))
-    bptt.gradients(model, SquaredError(), x, targets, memory=0.08)
-    assert sum(window.nbytes() for window in teams[0].windows) <= 0.08e6
+    bptt.gradients(model, SquaredError(), x, targets, memory=0.1)
+    assert sum(window.nbytes() for window in teams[0].windows) <= 0.1e6
 
 
 def test_x_has_no_gradient_before_the_first_target():
