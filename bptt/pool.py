@@ -1,4 +1,8 @@
-"""Threads that wait for the next piece of work: one piece each, the caller's thread the first."""
+"""Threads that wait for the next piece of work: one piece each, the caller's thread the first.
+
+To be woken takes a thread as long as many a piece of work. So it stays awake for a moment after its
+last one, and so does the caller who waits for it.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,16 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from .kernels.wait import LOOKS, await_change
 
 __all__ = ["Pool", "cpu_count"]
 
 Task = Callable[[], None]
+Item = TypeVar("Item")
 
 
 def cpu_count() -> int:
@@ -20,56 +30,87 @@ def cpu_count() -> int:
     return os.cpu_count() or 1
 
 
+class _Box(Generic[Item]):
+    """A queue from one thread to another, whose reader looks for a moment before it sleeps."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[Item] = SimpleQueue()
+        self._put, self._got = np.zeros(1, np.int64), 0
+
+    def put(self, item: Item) -> None:
+        self._queue.put(item)
+        self._put[0] += 1
+
+    def get(self) -> Item:
+        await_change(self._put, self._got, LOOKS)
+        item = self._queue.get()
+        self._got += 1
+        return item
+
+
+class _Helper:
+    """A thread that runs tasks one after the other."""
+
+    def __init__(self) -> None:
+        self.inbox: _Box[Task | None] = _Box()
+        self.outbox: _Box[BaseException | None] = _Box()
+        # The thread knows the boxes, but not this object: so that it can end with the pool.
+        work = threading.Thread(target=_work, args=(self.inbox, self.outbox), daemon=True)
+        work.start()
+
+
 class Pool:
     """``size`` - 1 threads, started when first needed, and again in a forked child."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         self._process: int | None = None
-        self._inboxes: list[SimpleQueue[Task | None]] = []
-        self._outbox: SimpleQueue[BaseException | None] = SimpleQueue()
+        self._helpers: list[_Helper] = []
 
     def run(self, tasks: Sequence[Task]) -> None:
         """Run at most ``size`` tasks at the same time, and wait until all are done.
 
         Raises
         ------
-        Whatever the first task to fail raised, after all have come to an end.
+        Whatever the first task that failed raised, after all have come to an end.
         """
         if len(tasks) > 1 and self._process != os.getpid():
             self._start()
-        for task, inbox in zip(tasks[1:], self._inboxes, strict=False):
-            inbox.put(task)
-        failure = _outcome(tasks[0])
-        left = len(tasks) - 1
-        while left:
-            try:
-                failure = self._outbox.get() or failure
-                left -= 1
-            except KeyboardInterrupt as interrupt:
-                failure = interrupt
-        if failure is not None:
-            raise failure
+        busy = self._helpers[: len(tasks) - 1]
+        for task, helper in zip(tasks[1:], busy, strict=True):
+            helper.inbox.put(task)
+        failures = [_outcome(tasks[0])]
+        for helper in busy:
+            failures += _end_of(helper)
+        for failure in failures:
+            if failure is not None:
+                raise failure
 
     def _start(self) -> None:
-        self._inboxes = [SimpleQueue() for _ in range(self.size - 1)]
-        self._outbox = SimpleQueue()
-        for inbox in self._inboxes:
-            work = threading.Thread(target=_work, args=(inbox, self._outbox), daemon=True)
-            work.start()
-        weakref.finalize(self, _stop, self._inboxes)
+        self._helpers = [_Helper() for _ in range(self.size - 1)]
+        weakref.finalize(self, _stop, self._helpers)
         self._process = os.getpid()
 
 
-def _work(inbox: SimpleQueue[Task | None], outbox: SimpleQueue[BaseException | None]) -> None:
+def _end_of(helper: _Helper) -> list[BaseException | None]:
+    """How its task ended, once it has; and the interrupts until then."""
+    found: list[BaseException | None] = []
+    while True:
+        try:
+            return [*found, helper.outbox.get()]
+        except KeyboardInterrupt as interrupt:
+            found.append(interrupt)
+
+
+def _work(inbox: _Box[Task | None], outbox: _Box[BaseException | None]) -> None:
     while (task := inbox.get()) is not None:
         outbox.put(_outcome(task))
         del task
 
 
-def _stop(inboxes: Sequence[SimpleQueue[Task | None]]) -> None:
-    for inbox in inboxes:
-        inbox.put(None)
+def _stop(helpers: Sequence[_Helper]) -> None:
+    for helper in helpers:
+        helper.inbox.put(None)
 
 
 def _outcome(task: Task) -> BaseException | None:

@@ -32,6 +32,10 @@ _WORTHWHILE = 2_000_000
 """Multiplications in a window that repay the start of one more thread."""
 
 
+_PACKED_ALONE = 100_000
+"""Parameters whose packing does not repay the sharing."""
+
+
 def best_workers(model: Model, lanes: int, steps: int) -> int:
     """How many workers run windows of ``steps`` steps and ``lanes`` lanes the fastest."""
     multiplications = 3 * model.params.flat.size * lanes * steps
@@ -218,6 +222,9 @@ class Workers:
         return Task(batch.x, targets, valid, scale, batch.marks)
 
     def _pack(self, back: bool) -> None:
+        if self.model.params.flat.size <= _PACKED_ALONE:
+            self.weights.pack(back)
+            return
         packing, count = self.weights.packing(back), len(self.windows)
 
         def work(i: int) -> None:
