@@ -14,15 +14,41 @@ values that kernels exchange is interleaved, so one panel holds all that a cell 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from .compile import kernel
 from .moves import transpose
+from .target import lanes_of
 from .vector import lanes, load, store
 
-__all__ = ["FULL", "pack", "pack_transposed", "panel_bounds", "panel_count"]
+__all__ = [
+    "FULL",
+    "pack",
+    "pack_transposed",
+    "panel_bounds",
+    "panel_count",
+    "unpadded",
+    "whole",
+]
 
 FULL = np.int64(4)
 """Vectors of a full panel, and of all four gates of a cell."""
+
+
+@kernel
+def whole(n):
+    """n numbers side by side, as runs that a `tile` knows."""
+    nothing = np.int64(0)
+    return np.int64(n), np.int64(n), nothing, nothing
+
+
+def unpadded(gates: int, units: int, dtype: DTypeLike) -> tuple[int, int, int, int]:
+    """The interleaved gates of so many units without their padding, as runs that a `tile` knows."""
+    total, size = gates * units, lanes_of(dtype)
+    tail = units % size
+    if not tail:
+        return total, total, 0, 0
+    return total, total - (gates - 1) * tail, tail, size - tail
 
 
 @kernel
@@ -74,9 +100,9 @@ def pack(w, gates, width, out):
 def pack_transposed(w, gates, out):
     """Pack the columns of the transposed matrix, its rows interleaved.
 
-    w : in, (N, G·K): the packed matrix is (G·Kp, N), with zeros in the rows of padded units.
+    w : in, (N, G·K): the packed matrix is (G·K, N). Padded units have no rows: see `unpadded`.
     gates : G.
-    out : out, flat, G·Kp·Np.
+    out : out, flat, G·K·Np.
     """
     columns, units = w.shape[0], w.shape[1] // gates
     size = lanes(w)
@@ -86,7 +112,7 @@ def pack_transposed(w, gates, out):
     for p in range(panels):
         first, end = panel_bounds(p, vectors, panels)
         panel = (end - first) * size
-        at = first * size * groups * gates * size
+        at = first * size * gates * units
         for group in range(groups):
             for gate in range(gates):
                 source = gate * units + group * size
@@ -98,18 +124,17 @@ def pack_transposed(w, gates, out):
                         transpose(w, start, w.shape[1], out, at + v * size, panel)
                     else:
                         _transpose_part(w, n, source, real, out, at + v * size, panel)
-                at += size * panel
+                at += real * panel
 
 
 @kernel
 def _transpose_part(w, n, column, real, out, at, panel):
-    """A square of a vector's size that lies partly outside ``w`` (N, M): zeros there.
+    """A square of a vector's size of which some rows are outside ``w`` (N, M): zeros there.
 
-    n, column : its first row and column; ``real`` of its columns are wanted.
+    n, column : its first row and column; only ``real`` of its columns are wanted.
     out : out, flat, rows ``panel`` apart, the first at ``at``.
     """
-    size = lanes(w)
-    for lane in range(size):
-        for j in range(size):
-            inside = lane < real and n + j < w.shape[0]
+    for lane in range(real):
+        for j in range(lanes(w)):
+            inside = n + j < w.shape[0]
             out[at + lane * panel + j] = w[n + j, column + lane] if inside else 0.0

@@ -4,7 +4,9 @@
 
 All accumulators stay in registers over the whole sum. Every operand is an array with the flat
 index of its first element and its strides (in elements), so the same tile serves plain products
-(A by rows) and weight gradients (A by columns).
+(A by rows) and weight gradients (A by columns). Where A's numbers lie in *runs* with gaps between
+them, such as those of a row of gates without its padding, k is a tuple: how many there are in all,
+in the first run and in each of the others, and how many are left out between two.
 """
 
 from __future__ import annotations
@@ -32,6 +34,21 @@ _NARROW_ROWS = target().narrow_rows
 """The most rows that a narrower one takes."""
 
 _WORD = ir.IntType(64)
+
+
+class _Runs(NamedTuple):
+    """How A's numbers lie, as IR values; see the module's text."""
+
+    total: Any
+    first: Any
+    later: Any
+    gap: Any
+
+    @classmethod
+    def of(cls, builder: ir.IRBuilder, kind: Any, k: Any) -> _Runs:
+        if isinstance(kind, types.Integer):
+            return cls(k, k, _WORD(0), _WORD(0))
+        return cls(*(builder.extract_value(k, i) for i in range(4)))
 
 
 class _Operand(NamedTuple):
@@ -86,7 +103,7 @@ def _not_unrolled(module: ir.Module) -> Any:
 
 
 def _emit(
-    b: ir.IRBuilder, vector: Any, rows: int, k: Any, a: _Operand,
+    b: ir.IRBuilder, vector: Any, rows: int, runs: _Runs, a: _Operand,
     panels: list[tuple[_Operand, int]], d: _Operand, c: _Operand,
 ) -> None:  # fmt: skip
     """Emit a tile of ``rows`` rows and, of each panel, so many vectors."""
@@ -105,14 +122,21 @@ def _emit(
         for v in range(0, columns, max(1, 64 // (align * vector.count))):
             _prefetch(b, vector_at(row_of(d, rows + r), v))
     a_rows = [row_of(a, r) for r in range(rows)]
-    before, head = b.block, b.append_basic_block("tile.head")
-    body, done = b.append_basic_block("tile.body"), b.append_basic_block("tile.done")
+    names = ("head", "body", "gap", "skip", "done")
+    before, blocks = b.block, [b.append_basic_block(f"tile.{name}") for name in names]
+    head, body, gap, skip, done = blocks
     b.branch(head)
 
     b.position_at_end(head)
-    count, a_offset, *offsets = (b.phi(_WORD) for _ in range(2 + len(panels)))
+    end, count, a_offset, *offsets = (b.phi(_WORD) for _ in range(3 + len(panels)))
     sums = [b.phi(vector) for _ in places]
-    b.cbranch(b.icmp_signed("<", count, k), body, done)
+    b.cbranch(b.icmp_signed("<", count, end), body, gap)
+
+    b.position_at_end(gap)
+    b.cbranch(b.icmp_signed("<", count, runs.total), skip, done)
+    b.position_at_end(skip)
+    over = [b.add(end, runs.later), count, b.add(a_offset, b.mul(a.k, runs.gap)), *offsets, *sums]
+    b.branch(head)
 
     b.position_at_end(body)
     panel_rows = [
@@ -129,12 +153,13 @@ def _emit(
     )
     steps = [_WORD(1), a.k, *(panel.k for panel, _ in panels)]
     counters = [count, a_offset, *offsets]
-    following = [b.add(phi, step) for phi, step in zip(counters, steps, strict=True)] + new
+    moved = [b.add(phi, step) for phi, step in zip(counters, steps, strict=True)]
     b.branch(head).set_metadata("llvm.loop", _not_unrolled(b.module))
-    initial = [*(_WORD(0) for _ in counters), *start]
-    for phi, first, then in zip([*counters, *sums], initial, following, strict=True):
-        phi.add_incoming(first, before)
-        phi.add_incoming(then, body)
+    initial = [runs.first, *(_WORD(0) for _ in counters), *start]
+    ways = (before, initial), (body, [end, *moved, *new]), (skip, over)
+    for i, phi in enumerate([end, *counters, *sums]):
+        for block, values in ways:
+            phi.add_incoming(values[i], block)
 
     b.position_at_end(done)
     for (r, v), value in zip(places, sums, strict=True):
@@ -144,6 +169,10 @@ def _emit(
 def _operand(context: Any, builder: ir.IRBuilder, kind: Any, matrix: Any) -> _Operand:
     array, first, *strides = (builder.extract_value(matrix, i) for i in range(len(kind)))
     return _Operand(address(context, builder, kind[0], array, first), *strides)
+
+
+def _runs_type(k: Any) -> Any:
+    return types.intp if isinstance(k, types.Integer) else types.UniTuple(types.intp, 4)
 
 
 def _matrix_type(matrix: Any) -> types.Tuple:
@@ -177,12 +206,13 @@ def _compiled(
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
         vector = context.get_value_type(vec)
         a, b, d, c = (_operand(context, builder, signature.args[i], args[i]) for i in range(3, 7))
+        runs = _Runs.of(builder, signature.args[2], args[2])
         key = builder.mul(args[0], _WORD(8))
         if len(widths) > 1:
             key = builder.add(key, args[1])
         cases = {
             8 * r + (w if len(widths) > 1 else 0): partial(
-                _emit, builder, vector, r, args[2], a, [(b, w)], d, c
+                _emit, builder, vector, r, runs, a, [(b, w)], d, c
             )
             for w in widths
             for r in range(1, (TILE_ROWS if w == 4 else _NARROW_ROWS) + 1)
@@ -190,7 +220,7 @@ def _compiled(
         _switch(builder, key, cases)
         return context.get_dummy_value()
 
-    return types.none(n, width, n, *map(_matrix_type, (a, b, d, c))), emit
+    return types.none(n, width, _runs_type(k), *map(_matrix_type, (a, b, d, c))), emit
 
 
 def _compiled_row(
@@ -205,8 +235,9 @@ def _compiled_row(
         a, b, b2, d, c = (
             _operand(context, builder, signature.args[i], args[i]) for i in range(2, 7)
         )
+        runs = _Runs.of(builder, signature.args[1], args[1])
         cases = {
-            w + w2: partial(_emit, builder, vector, 1, args[1], a, [(b, w), (b2, w2)], d, c)
+            w + w2: partial(_emit, builder, vector, 1, runs, a, [(b, w), (b2, w2)], d, c)
             for w in (1, 2, 3, 4)
             for w2 in (w, w + 1)
             if w2 <= 4
@@ -214,11 +245,17 @@ def _compiled_row(
         _switch(builder, args[0], cases)
         return context.get_dummy_value()
 
-    return types.none(n, n, *map(_matrix_type, (a, b, b2, d, c))), emit
+    return types.none(n, _runs_type(k), *map(_matrix_type, (a, b, b2, d, c))), emit
 
 
-def _plain(rows: int, width: int, k: int, a: Any, b: Any, d: Any, c: Any) -> None:
+_Steps = int | tuple[int, int, int, int]
+
+
+def _plain(rows: int, width: int, k: _Steps, a: Any, b: Any, d: Any, c: Any) -> None:
     """The same in NumPy, where the JIT is off."""
+    k, first, later, gap = (k, k, 0, 0) if isinstance(k, int | np.integer) else k
+    jumps = [gap * (1 + (i - first) // later) if i >= first else 0 for i in range(k)]
+    index = np.arange(k) + np.array(jumps, np.int64)
 
     def matrix(operand: Any, shape: tuple[int, int], *strides: int) -> np.ndarray:
         array, first = operand[:2]
@@ -226,11 +263,13 @@ def _plain(rows: int, width: int, k: int, a: Any, b: Any, d: Any, c: Any) -> Non
         return as_strided(array.reshape(-1)[first:], shape, steps)
 
     columns = width * lanes_of(c[0].dtype)
-    product = matrix(a, (rows, k), a[2], a[3]) @ matrix(b, (k, columns), b[3], 1)
+    reached = index[-1] + 1 if k else 0
+    left = matrix(a, (rows, reached), a[2], a[3])[:, index]
+    product = left @ matrix(b, (k, columns), b[3], 1)
     matrix(c, (rows, columns), c[2], 1)[...] = matrix(d, (rows, columns), d[2], 1) + product
 
 
-def _plain_row(widths: int, k: int, a: Any, b: Any, b2: Any, d: Any, c: Any) -> None:
+def _plain_row(widths: int, k: _Steps, a: Any, b: Any, b2: Any, d: Any, c: Any) -> None:
     first = widths // 2
     column = first * lanes_of(c[0].dtype)
     d2, c2 = ((m[0], m[1] + column, *m[2:]) for m in (d, c))

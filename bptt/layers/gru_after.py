@@ -20,6 +20,7 @@ from ..kernels.arithmetic import total
 from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
+from ..kernels.packing import whole
 from ..kernels.product import from_rows, product
 from ..kernels.target import empty, padded, zeros
 from ..kernels.tile import narrow_height, tile
@@ -186,7 +187,7 @@ def _forward(z, m, h, side, wh, bias, n, first, last):
         if count == 1:
             before, out = (h, state, width), (side, nothing, 3 * width)
             # To Numba `count` is a literal in here, for which it would compile `product` once more.
-            product(h.shape[1], n, before, wh, _GATES, (bias, nothing, nothing), out)
+            product(h.shape[1], whole(n), before, wh, _GATES, (bias, nothing, nothing), out)
             _cells(z, m, h, side, at, state, width // size, size)
         else:
             for unit in range(0, width, size):
@@ -238,7 +239,7 @@ def _backward(values, wh_transposed, dy, span):
     for t in range(steps.last - 1, steps.first - 1, -1):
         if t < steps.last - 1:
             side = (arrays.side, nothing, 3 * width)
-            from_rows(count, 3 * width, side, wh_transposed, arrays.direct, dh)
+            from_rows(count, side, wh_transposed, arrays.direct, dh)
         gather(dh, arrays.back, dy, t, steps, arrays.norms)
         _backward_cell(arrays, t)
 

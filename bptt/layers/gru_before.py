@@ -17,7 +17,7 @@ from ..kernels.arithmetic import total
 from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
-from ..kernels.packing import FULL
+from ..kernels.packing import FULL, whole
 from ..kernels.product import from_rows, from_zero, product
 from ..kernels.target import empty, padded, zeros
 from ..kernels.vector import lanes, load, splat, store
@@ -197,9 +197,9 @@ def _forward(values, wh, whn, n, first, last):
     for t in range(first, last):
         row = t * count * width
         gates, after = (arrays.gates, nothing, 2 * width), (h, row + count * width, width)
-        product(count, n, (h, row, width), wh, FULL, zero, gates)
+        product(count, whole(n), (h, row, width), wh, FULL, zero, gates)
         _reset(arrays, t)
-        product(count, n, (arrays.rh, row, width), whn, FULL, zero, after)
+        product(count, whole(n), (arrays.rh, row, width), whn, FULL, zero, after)
         _renew(arrays.z, h, t)
 
 
@@ -259,8 +259,8 @@ def _backward(values, wh_transposed, whn_transposed, dy, span):
         row = t * count * width
         if t < steps.last - 1:
             after = (dgates, 2 * (row + count * width), 2 * width)
-            from_rows(count, 2 * width, after, wh_transposed, arrays.direct, dh)
+            from_rows(count, after, wh_transposed, arrays.direct, dh)
         gather(dh, arrays.back, dy, t, steps, arrays.norms)
         _backward_n(arrays, t)
-        from_zero(count, width, (dn, row, width), whn_transposed, arrays.zero, arrays.drh)
+        from_zero(count, (dn, row, width), whn_transposed, arrays.zero, arrays.drh)
         _backward_r(arrays, t)

@@ -21,7 +21,7 @@ from ..kernels.arithmetic import fma, total
 from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
-from ..kernels.packing import FULL
+from ..kernels.packing import FULL, whole
 from ..kernels.product import from_zero, product
 from ..kernels.target import empty, padded, zeros
 from ..kernels.vector import lanes, load, splat, store
@@ -150,7 +150,7 @@ def _forward(z, h, c, p, wh, n, first, last):
             before, at = (h, t * width, width), t * 4 * width
             start, out = (flat, at, 4 * width), (z, at, 4 * width)
             # To Numba `count` is a literal in here, for which it would compile `product` once more.
-            product(h.shape[1], n, before, wh, FULL, start, out)
+            product(h.shape[1], whole(n), before, wh, FULL, start, out)
         for unit in range(0, width, lanes(h)):
             if count > 1:
                 add_products(z, h, wh, n, t, unit)
@@ -218,6 +218,6 @@ def _backward(values, p, wh_transposed, dy, span):
         if t < steps.last - 1:
             after = (t + 1) * count * 4 * width
             z_after = (dz, after, 4 * width)
-            from_zero(count, 4 * width, z_after, wh_transposed, arrays.zero, dh)
+            from_zero(count, z_after, wh_transposed, arrays.zero, dh)
         gather(dh, arrays.back, dy, t, steps, norms)
         _backward_cell(arrays, p, t)

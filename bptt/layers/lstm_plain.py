@@ -17,7 +17,7 @@ from ..kernels.arithmetic import fma, maximum, total
 from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
-from ..kernels.packing import FULL
+from ..kernels.packing import FULL, whole
 from ..kernels.product import from_zero, product
 from ..kernels.target import empty, padded, zeros
 from ..kernels.tile import tile, tile_height
@@ -144,7 +144,7 @@ def _forward(z, h, c, wh, n, first, last):
         if count == 1:
             before, start, out = (h, state, width), (flat, at, 4 * width), (z, at, 4 * width)
             # To Numba `count` is a literal in here, for which it would compile `product` once more.
-            product(h.shape[1], n, before, wh, FULL, start, out)
+            product(h.shape[1], whole(n), before, wh, FULL, start, out)
             _cells(z, h, c, at, state, width // size, size)
         else:
             for unit in range(0, width, size):
@@ -198,6 +198,6 @@ def _backward(values, wh_transposed, dy, span):
         if t < steps.last - 1:
             after = (t + 1) * count * 4 * width
             z_after = (dz, after, 4 * width)
-            from_zero(count, 4 * width, z_after, wh_transposed, arrays.zero, dh)
+            from_zero(count, z_after, wh_transposed, arrays.zero, dh)
         gather(dh, arrays.back, dy, t, steps, norms)
         _backward_cell(arrays, t)

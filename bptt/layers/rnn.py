@@ -13,7 +13,7 @@ from ..checks import check_amount
 from ..kernels.activations import ACTIVATIONS, activate, check_activation, slope
 from ..kernels.compile import allocating_kernel, kernel
 from ..kernels.delta import gather
-from ..kernels.packing import FULL
+from ..kernels.packing import FULL, whole
 from ..kernels.product import from_zero, product
 from ..kernels.step import add_gate_products
 from ..kernels.target import empty, padded, zeros
@@ -151,7 +151,7 @@ def _forward(h, wh, n, activation, first, last):
     for t in range(first, last):
         before, now = t * count * width, (t + 1) * count * width
         start, out = (flat, now, width), (h, now, width)
-        product(count, n, (h, before, width), wh, FULL, start, out)
+        product(count, whole(n), (h, before, width), wh, FULL, start, out)
         for j in range(now, now + count * width, size):
             store(h, j, activate(activation, load(h, j)))
 
@@ -187,7 +187,7 @@ def _backward(values, wh_transposed, dy, activation, span):
         at = t * count * width
         if t < steps.last - 1:
             after = at + count * width
-            from_zero(count, width, (dz, after, width), wh_transposed, arrays.zero, dh)
+            from_zero(count, (dz, after, width), wh_transposed, arrays.zero, dh)
         gather(dh, arrays.back, dy, t, steps, norms)
         for j in range(0, count * width, lanes(dh)):
             y = load(h, at + count * width + j)

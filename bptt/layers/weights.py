@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..kernels.outer import accumulate, scratch_sizes
-from ..kernels.packing import FULL, pack, pack_transposed
+from ..kernels.packing import FULL, pack, pack_transposed, unpadded
 from ..kernels.product import product
 from ..kernels.target import empty, padded, zeros
 from .lookup import Lookup
@@ -44,7 +44,7 @@ class PackedWeights:
     Attributes
     ----------
     panels : flat, W for ``x @ W``.
-    transposed : flat, W.T for ``g @ W.T``, its rows interleaved.
+    transposed : for ``g @ W.T``, W.T flat, its rows interleaved, and the runs of g.
     """
 
     def __init__(
@@ -54,8 +54,11 @@ class PackedWeights:
         columns = gates * padded(units, dtype)
         self.panels = empty((n_in * columns,), dtype)
         self.bias = zeros((columns,), dtype)
-        self.transposed = empty((columns * padded(n_in, dtype),), dtype)
-        self._bias = (self.bias, 0, 0)
+        self.transposed = (
+            empty((gates * units * padded(n_in, dtype),), dtype),
+            unpadded(gates, units, dtype),
+        )
+        self._runs, self._bias = (n_in, n_in, 0, 0), (self.bias, 0, 0)
         self._no_bias = (zeros((padded(n_in, dtype),), dtype), 0, 0)
 
     def pack(self, w: NDArray, b: NDArray | None = None) -> None:
@@ -66,7 +69,7 @@ class PackedWeights:
 
     def pack_transposed(self, w: NDArray) -> None:
         """Pack for going back."""
-        pack_transposed(w, self.gates, self.transposed)
+        pack_transposed(w, self.gates, self.transposed[0])
 
     def forward(self, x: NDArray | Lookup, first: int, last: int, y: NDArray) -> None:
         """Steps ``first`` to ``last`` of y (K, B, G·Np) = x @ W + b, x (K, B, n_in or wider)."""
@@ -78,7 +81,7 @@ class PackedWeights:
         lanes = y.shape[1]
         product(
             (last - first) * lanes,
-            self.n_in,
+            self._runs,
             _steps(x, first),
             self.panels,
             self.width,
@@ -88,12 +91,12 @@ class PackedWeights:
 
     def back(self, g: NDArray, first: int, last: int, dx: NDArray) -> None:
         """Steps ``first`` to ``last`` of dx (K, B, padded n_in) = g @ W.T, for g (K, B, G·Np)."""
-        lanes, columns = g.shape[1:]
+        packed, runs = self.transposed
         product(
-            (last - first) * lanes,
-            columns,
+            (last - first) * g.shape[1],
+            runs,
             _steps(g, first),
-            self.transposed,
+            packed,
             FULL,
             self._no_bias,
             _steps(dx, first),
