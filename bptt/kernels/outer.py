@@ -13,7 +13,7 @@ from .compile import kernel
 from .moves import copier
 from .packing import FULL, panel_bounds, panel_count
 from .target import lanes_of
-from .tile import TILE_ROWS, tile
+from .tile import TILE_ROWS, half_tile, tile
 from .vector import lanes, load, store
 
 __all__ = ["accumulate", "scratch_sizes"]
@@ -74,25 +74,23 @@ def _gather_rows(a, first, row, count, n, i, rows):
 
 
 @kernel
-def _add_outer(n, count, rows, columns, w, panel, start, sums, at):
+def _add_outer(n, count, rows, columns, w, half, panel, start, sums, at):
     """Rows of ``sums`` from ``at`` on = those of ``sums`` from ``start`` on + A.T @ panel.
 
     rows : A (count, n) as `_gather_rows` left it.
+    w, half : vectors of the panel; whether only the first half of each is wanted, of 4.
     start : as ``at``; or, where only zeros are, those, which are then read for every row.
     """
     repeated = start != at
     for i in range(0, n, TILE_ROWS):
         height = TILE_ROWS if n - i > TILE_ROWS else n - i
-        row = columns * i
-        tile(
-            height,
-            w,
-            count,
-            (rows, _place(i, count), 1, _ROW),
-            (panel, 0, 0, columns),
-            (sums, start, 0, 0) if repeated else (sums, at + row, columns, 0),
-            (sums, at + row, columns, 0),
-        )
+        out = (sums, at + columns * i, columns, 0)
+        a, b = (rows, _place(i, count), 1, _ROW), (panel, 0, 0, columns)
+        before = (sums, start, 0, 0) if repeated else out
+        if half:
+            half_tile(height, 4, count, a, b, before, out)
+        else:
+            tile(height, w, count, a, b, before, out)
 
 
 @kernel
@@ -146,7 +144,8 @@ def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out):
             at = first * size * n
             _gather_panel(g, g_first + r * g_row + first * size, g_row, count, columns, panel)
             start = at if r else zeros
-            _add_outer(n, count, rows, columns, end - first, panel, start, sums, at)
+            half = gates == FULL and units - first * size // gates <= size // 2
+            _add_outer(n, count, rows, columns, end - first, half, panel, start, sums, at)
     for p in range(panels):
         first, end = panel_bounds(p, vectors, panels)
         columns = (end - first) * size

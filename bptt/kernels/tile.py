@@ -26,7 +26,7 @@ from .compile import JIT, kernel
 from .target import lanes_of, target
 from .vector import Vec, address, call_llvm, splat_ir
 
-__all__ = ["TILE_ROWS", "narrow_height", "tile", "tile_height", "tile_row"]
+__all__ = ["TILE_ROWS", "half_tile", "narrow_height", "tile", "tile_height", "tile_row"]
 
 TILE_ROWS = target().tile_rows
 """The most rows that a tile of 4 vectors takes."""
@@ -104,14 +104,14 @@ def _not_unrolled(module: ir.Module) -> Any:
 
 def _emit(
     b: ir.IRBuilder, vector: Any, rows: int, runs: _Runs, a: _Operand,
-    panels: list[tuple[_Operand, int]], d: _Operand, c: _Operand,
+    panels: list[tuple[_Operand, int]], d: _Operand, c: _Operand, apart: int = 1,
 ) -> None:  # fmt: skip
-    """Emit a tile of ``rows`` rows and, of each panel, so many vectors."""
+    """Emit a tile of ``rows`` rows and, of each panel, so many vectors, ``apart`` vectors apart."""
     align = 8 if isinstance(vector.element, ir.DoubleType) else 4
     columns = sum(width for _, width in panels)
 
     def vector_at(pointer: Any, v: int) -> Any:
-        return b.bitcast(b.gep(pointer, [_WORD(v * vector.count)]), vector.as_pointer())
+        return b.bitcast(b.gep(pointer, [_WORD(v * apart * vector.count)]), vector.as_pointer())
 
     def row_of(matrix: _Operand, r: int) -> Any:
         return b.gep(matrix.pointer, [b.mul(matrix.row, _WORD(r))])
@@ -119,7 +119,7 @@ def _emit(
     places = [(r, v) for r in range(rows) for v in range(columns)]
     start = [b.load(vector_at(row_of(d, r), v), align=align) for r, v in places]
     for r in range(rows):
-        for v in range(0, columns, max(1, 64 // (align * vector.count))):
+        for v in range(0, columns, max(1, 64 // (align * apart * vector.count))):
             _prefetch(b, vector_at(row_of(d, rows + r), v))
     a_rows = [row_of(a, r) for r in range(rows)]
     names = ("head", "body", "gap", "skip", "done")
@@ -223,6 +223,28 @@ def _compiled(
     return types.none(n, width, _runs_type(k), *map(_matrix_type, (a, b, d, c))), emit
 
 
+def _compiled_half(
+    typing_context: Any, rows: Any, width: Any, k: Any, a: Any, b: Any, d: Any, c: Any
+) -> Any:
+    """As `_compiled`, for a literal width."""
+    n, widths = types.intp, width.literal_value
+    vec = Vec(c[0].dtype)
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        whole = context.get_value_type(vec)
+        half = ir.VectorType(whole.element, whole.count // 2)
+        a, b, d, c = (_operand(context, builder, signature.args[i], args[i]) for i in range(3, 7))
+        runs = _Runs.of(builder, signature.args[2], args[2])
+        cases = {
+            r: partial(_emit, builder, half, r, runs, a, [(b, widths)], d, c, apart=2)
+            for r in range(1, TILE_ROWS + 1)
+        }
+        _switch(builder, args[0], cases)
+        return context.get_dummy_value()
+
+    return types.none(n, width, _runs_type(k), *map(_matrix_type, (a, b, d, c))), emit
+
+
 def _compiled_row(
     typing_context: Any, widths: Any, k: Any, a: Any, b: Any, b2: Any, d: Any, c: Any
 ) -> Any:
@@ -283,6 +305,12 @@ tile = intrinsic(prefer_literal=True)(_compiled) if JIT else _plain
 ``rows`` is what `tile_height` says, or `narrow_height` for up to 3 vectors; ``width`` 1 to 4
 vectors, a literal where it can be. A's strides are those of its two indices; B has only the stride
 of k, D and C only that of rows (their other stride is not used). C may be D.
+"""
+
+half_tile = intrinsic(prefer_literal=True)(_compiled_half) if JIT else _plain
+"""As `tile` for a literal width, but only the first half of every vector is read and written.
+
+For the last units of gates, where the second halves are padding.
 """
 
 tile_row = intrinsic(_compiled_row) if JIT else _plain_row

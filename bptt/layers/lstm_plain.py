@@ -20,7 +20,7 @@ from ..kernels.exponential import sigmoid, tanh
 from ..kernels.packing import FULL, whole
 from ..kernels.product import from_zero, product
 from ..kernels.target import empty, padded, zeros
-from ..kernels.tile import tile, tile_height
+from ..kernels.tile import half_tile, tile, tile_height
 from ..kernels.vector import lanes, load, splat, store
 from .base import Room, Span
 from .recurrent import RecurrentWeights
@@ -102,12 +102,17 @@ def add_products(z, h, wh, n, t, unit):
     """Add h_{t-1} Wh to z_t, for the gates of a vector of units from ``unit`` on."""
     count, width = h.shape[1], h.shape[2]
     panel = 4 * lanes(h)
+    half = n - unit <= lanes(h) // 2
     b = 0
     while b < count:
         height = tile_height(count - b)
         row = t * count + b
         here = (z, row * 4 * width + 4 * unit, 4 * width, 0)
-        tile(height, 4, n, (h, row * width, width, 1), (wh, 4 * unit * n, 0, panel), here, here)
+        before, weights = (h, row * width, width, 1), (wh, 4 * unit * n, 0, panel)
+        if half:
+            half_tile(height, 4, n, before, weights, here, here)
+        else:
+            tile(height, 4, n, before, weights, here, here)
         b += height
 
 
