@@ -8,7 +8,7 @@ import numpy as np
 
 from .arithmetic import total
 from .compile import kernel
-from .vector import lanes, load, splat, store
+from .vector import ask, lanes, load, splat, store
 
 __all__ = ["bound", "gather"]
 
@@ -75,5 +75,6 @@ def gather(delta, back, dy, t, steps, norms):
             value = load(delta, j) * weight
             if t >= steps.errors_from:
                 value = value + load(dy, t * count * width + j)
+                ask(dy, (t - 1) * count * width + j)
             store(delta, j, value)
         bound(delta, b, steps.clip_delta, norms, t)

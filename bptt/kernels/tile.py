@@ -18,13 +18,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.lib.stride_tricks import as_strided
 
 from .compile import JIT, kernel
 from .target import lanes_of, target
-from .vector import Vec, address, call_llvm, splat_ir
+from .vector import Vec, address, ask_ir, call_llvm, splat_ir
 
 __all__ = ["TILE_ROWS", "half_tile", "narrow_height", "tile", "tile_height", "tile_row"]
 
@@ -86,14 +85,6 @@ def _multiply_add(
     return new
 
 
-def _prefetch(b: ir.IRBuilder, pointer: Any) -> None:
-    """Ask for the line at ``pointer`` early; it need not be part of any array."""
-    byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
-    kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
-    function = cgutils.get_or_insert_function(b.module, kind, "llvm.prefetch.p0i8")
-    b.call(function, [b.bitcast(pointer, byte), flag(0), flag(3), flag(1)])
-
-
 def _not_unrolled(module: ir.Module) -> Any:
     """Loop metadata that says that the body is long enough: unrolling only costs compilation."""
     disable = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
@@ -120,7 +111,7 @@ def _emit(
     start = [b.load(vector_at(row_of(d, r), v), align=align) for r, v in places]
     for r in range(rows):
         for v in range(0, columns, max(1, 64 // (align * apart * vector.count))):
-            _prefetch(b, vector_at(row_of(d, rows + r), v))
+            ask_ir(b, vector_at(row_of(d, rows + r), v), nearness=3)
     a_rows = [row_of(a, r) for r in range(rows)]
     names = ("head", "body", "gap", "skip", "done")
     before, blocks = b.block, [b.append_basic_block(f"tile.{name}") for name in names]

@@ -25,6 +25,8 @@ from .target import lanes_of
 __all__ = [
     "Vec",
     "address",
+    "ask",
+    "ask_ir",
     "call_llvm",
     "lanes",
     "load",
@@ -63,6 +65,15 @@ def splat_ir(builder: ir.IRBuilder, vector: ir.VectorType, scalar: Any) -> Any:
     first = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.IntType(32)(0))
     mask = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
     return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), mask)
+
+
+def ask_ir(builder: ir.IRBuilder, pointer: Any, nearness: int) -> None:
+    """Ask for the line at ``pointer``, which need not exist, to come to the first cache (3) or the
+    second (2)."""
+    byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+    builder.call(function, [builder.bitcast(pointer, byte), flag(0), flag(nearness), flag(1)])
 
 
 def call_llvm(builder: ir.IRBuilder, name: str, args: list[Any], result: Any = None) -> Any:
@@ -123,6 +134,18 @@ def store(typing_context: Any, a: Any, i: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.none(a, types.intp, value), emit
+
+
+@vector_op(lambda a, i: None)
+def ask(typing_context: Any, a: Any, i: Any) -> Any:
+    """Ask for the line of flat index ``i`` of ``a`` to come to the second cache; it need not
+    exist."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        ask_ir(builder, address(context, builder, signature.args[0], args[0], args[1]), nearness=2)
+        return context.get_dummy_value()
+
+    return types.none(a, types.intp), emit
 
 
 @vector_op(lambda a, x: np.full(lanes_of(a.dtype), x, a.dtype))

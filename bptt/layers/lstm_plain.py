@@ -21,7 +21,7 @@ from ..kernels.packing import FULL, whole
 from ..kernels.product import from_zero, product
 from ..kernels.target import empty, padded, zeros
 from ..kernels.tile import half_tile, tile, tile_height
-from ..kernels.vector import lanes, load, splat, store
+from ..kernels.vector import ask, lanes, load, splat, store
 from .base import Room, Span
 from .recurrent import RecurrentWeights
 
@@ -137,6 +137,8 @@ def _cells(z, h, c, at, state, number, step):
     for k in range(number):
         gates, after = at + 4 * step * k, state + step * k + later
         store(h, after, load(z, gates + 3 * size) * tanh(load(c, after)))
+        for gate in range(4):
+            ask(z, gates + gate * size + 4 * later)
 
 
 @kernel
@@ -184,6 +186,11 @@ def _backward_cell(arrays, t):
             store(dz, at + 2 * size, cell * i * slope_g)
             store(dz, at + 3 * size, delta * squashed * slope_o)
             store(dc, state, cell * f)
+            # Of the step before, so that they are near when their turn comes.
+            for gate in range(4):
+                ask(z, at + gate * size - count * 4 * width)
+            ask(h, before)
+            ask(c, before - count * width)
             slopes_i, slopes_f = slopes_i + slope_i, slopes_f + slope_f
             slopes_g, slopes_o = slopes_g + slope_g, slopes_o + slope_o
     arrays.slopes[t, 0], arrays.slopes[t, 1] = total(slopes_i), total(slopes_f)

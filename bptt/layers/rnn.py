@@ -17,7 +17,7 @@ from ..kernels.packing import FULL, whole
 from ..kernels.product import from_zero, product
 from ..kernels.step import add_gate_products
 from ..kernels.target import empty, padded, zeros
-from ..kernels.vector import lanes, load, store
+from ..kernels.vector import ask, lanes, load, store
 from .base import Room, Span, Tape
 from .lookup import Lookup
 from .omega import OmegaTape
@@ -154,6 +154,7 @@ def _forward(h, wh, n, activation, first, last):
         product(count, whole(n), (h, before, width), wh, FULL, start, out)
         for j in range(now, now + count * width, size):
             store(h, j, activate(activation, load(h, j)))
+            ask(h, j + count * width)
 
 
 @allocating_kernel
@@ -192,3 +193,6 @@ def _backward(values, wh_transposed, dy, activation, span):
         for j in range(0, count * width, lanes(dh)):
             y = load(h, at + count * width + j)
             store(dz, at + j, load(dh, j) * slope(activation, y))
+            # Of the step before, so that they are near when their turn comes.
+            ask(h, at + j)
+            ask(dz, at + j - count * width)
