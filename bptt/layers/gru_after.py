@@ -24,7 +24,7 @@ from ..kernels.packing import whole
 from ..kernels.product import from_rows, product
 from ..kernels.target import empty, padded, zeros
 from ..kernels.tile import narrow_height, tile
-from ..kernels.vector import lanes, load, splat, store
+from ..kernels.vector import ask, lanes, load, splat, store
 from .base import Room, Span, Tape
 from .recurrent import RecurrentWeights
 from .weights import PackedWeights, Scratch
@@ -176,6 +176,9 @@ def _cells(z, m, h, side, at, state, number, step):
         store(h, before + later, n + load(z, gates + size) * (load(h, before) - n))
         store(z, gates + 2 * size, n)
         store(m, before, inner)
+        for gate in range(3):
+            ask(z, gates + gate * size + 3 * later)
+        ask(m, before + later)
 
 
 @kernel
@@ -221,6 +224,11 @@ def _backward_cell(arrays, t):
             store(side, here + size, error_u)
             store(side, here + 2 * size, error_m)
             store(arrays.direct, state, delta * u)
+            # Of the step before, so that they are near when their turn comes.
+            for gate in range(3):
+                ask(z, at + gate * size - count * 3 * width)
+            ask(m, before - count * width)
+            ask(h, before - count * width)
             slopes_r, slopes_u = slopes_r + slope_r, slopes_u + slope_u
             slopes_n = slopes_n + slope_n
     arrays.slopes[t, 0], arrays.slopes[t, 1] = total(slopes_r), total(slopes_u)
