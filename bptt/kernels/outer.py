@@ -14,7 +14,7 @@ from .moves import copier
 from .packing import FULL, panel_bounds, panel_count
 from .target import lanes_of
 from .tile import TILE_ROWS, half_tile, tile
-from .vector import lanes, load, store
+from .vector import ask, lanes, load, store
 
 __all__ = ["accumulate", "scratch_sizes"]
 
@@ -22,6 +22,8 @@ _BLOCK = 192
 """Rows of the sum over time and lanes that are gathered at a time: they fit the nearer caches."""
 _NEAR = 32
 """Rows of those whose numbers are sorted by tiles at a time: they fit the first cache."""
+_FAR = 2**22
+"""Numbers of an error that the last cache may still hold when the weight gradient takes it up."""
 _ROW = -(-TILE_ROWS // 4) * 4
 """Places that a tile's share of a gathered row takes, so that it is copied in whole vectors."""
 _copy_row = copier(_ROW)
@@ -74,14 +76,15 @@ def _gather_rows(a, first, row, count, n, i, rows):
 
 
 @kernel
-def _add_outer(n, count, rows, columns, w, half, panel, start, sums, at):
+def _add_outer(n, count, rows, columns, w, half, panel, start, sums, at, rows_g, asked):
     """Rows of ``sums`` from ``at`` on = those of ``sums`` from ``start`` on + A.T @ panel.
 
     rows : A (count, n) as `_gather_rows` left it.
     w, half : vectors of the panel; whether only the first half of each is wanted, of 4.
     start : as ``at``; or, where only zeros are, those, which are then read for every row.
+    rows_g, asked : the next panel of the error, of which so many rows are asked for meanwhile.
     """
-    repeated = start != at
+    (g, first, row), repeated = rows_g, start != at
     for i in range(0, n, TILE_ROWS):
         height = TILE_ROWS if n - i > TILE_ROWS else n - i
         out = (sums, at + columns * i, columns, 0)
@@ -91,6 +94,9 @@ def _add_outer(n, count, rows, columns, w, half, panel, start, sums, at):
             half_tile(height, 4, count, a, b, before, out)
         else:
             tile(height, w, count, a, b, before, out)
+        for k in range(asked * i // n, asked * (i + height) // n):
+            for v in range(0, columns, lanes(g)):
+                ask(g, first + k * row + v)
 
 
 @kernel
@@ -133,7 +139,7 @@ def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out):
     zeros = sums.size - FULL * size
     sums[zeros:] = 0
     for r in range(0, max(m, 1), _BLOCK):
-        count = _BLOCK if m - r > _BLOCK else m - r
+        count, here = _BLOCK if m - r > _BLOCK else m - r, g_first + r * g_row
         _gather_rows(x, x_first + r * x_row, x_row, count, n_x, nothing, rows)
         _gather_rows(h, h_first + r * h_row, h_row, count, n_h, n_x, rows)
         for k in range(count):
@@ -142,10 +148,14 @@ def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out):
             first, end = panel_bounds(p, vectors, panels)
             columns = (end - first) * size
             at = first * size * n
-            _gather_panel(g, g_first + r * g_row + first * size, g_row, count, columns, panel)
+            _gather_panel(g, here + first * size, g_row, count, columns, panel)
             start = at if r else zeros
             half = gates == FULL and units - first * size // gates <= size // 2
-            _add_outer(n, count, rows, columns, end - first, half, panel, start, sums, at)
+            asked = count if m * g_row > _FAR else 0
+            ahead = (g, here + (count * g_row if end == vectors else end * size), g_row)
+            _add_outer(
+                n, count, rows, columns, end - first, half, panel, start, sums, at, ahead, asked
+            )
     for p in range(panels):
         first, end = panel_bounds(p, vectors, panels)
         columns = (end - first) * size
