@@ -32,8 +32,9 @@ _WORTHWHILE = 2_000_000
 """Multiplications in a window that repay the start of one more thread."""
 
 
-_PACKED_ALONE = 100_000
-"""Parameters whose packing does not repay the sharing."""
+_SHARED = 50_000
+"""Parameters from which on workers share what is done with each of them: their packing, and the
+sum of their gradients."""
 
 
 def best_workers(model: Model, lanes: int, steps: int) -> int:
@@ -189,7 +190,7 @@ class Workers:
                 self.weights, self._task(i, batch, 1.0), loss
             )
 
-        self._run(work)
+        self._run(work, len(self.windows))
         return math.fsum(self._losses)
 
     def forward_and_back(
@@ -208,11 +209,22 @@ class Workers:
             self._losses[i] = self.windows[i].update(self.weights, task, loss, grads, reach)
 
         self._pack(back=True)
-        self._run(work)
+        self._run(work, len(self.windows))
         self._kept = reach.keep
-        for block in self._grads[1:]:
-            add(self.gradient.flat, block.flat)
+        self._add_gradients()
         return math.fsum(self._losses)
+
+    def _add_gradients(self) -> None:
+        """Add those of all workers to the first's, each number in the order of the workers."""
+        total, count = self.gradient.flat, len(self.windows)
+        pieces = count if total.size > _SHARED else 1
+
+        def work(i: int) -> None:
+            piece = slice(total.size * i // pieces, total.size * (i + 1) // pieces)
+            for block in self._grads[1:]:
+                add(total[piece], block.flat[piece])
+
+        self._run(work, pieces)
 
     def _task(self, i: int, batch: Batch, scale: float) -> Task:
         """The part of ``batch`` that worker ``i`` has."""
@@ -222,22 +234,21 @@ class Workers:
         return Task(batch.x, targets, valid, scale, batch.marks)
 
     def _pack(self, back: bool) -> None:
-        if self.model.params.flat.size <= _PACKED_ALONE:
-            self.weights.pack(back)
-            return
-        packing, count = self.weights.packing(back), len(self.windows)
+        packing = self.weights.packing(back)
+        pieces = len(self.windows) if self.model.params.flat.size > _SHARED else 1
 
         def work(i: int) -> None:
-            for pack in packing[i::count]:
+            for pack in packing[i::pieces]:
                 pack()
 
-        self._run(work)
+        self._run(work, pieces)
 
-    def _run(self, work: Callable[[int], None]) -> None:
-        if len(self.windows) == 1:
+    def _run(self, work: Callable[[int], None], pieces: int) -> None:
+        """Run ``work`` for each of the pieces, of which there are no more than workers."""
+        if pieces == 1:
             work(0)
         else:
-            self._pool.run([partial(work, i) for i in range(len(self.windows))])
+            self._pool.run([partial(work, i) for i in range(pieces)])
 
     def input_gradient(self) -> NDArray | None:
         """(K, B, I) after ``forward_and_back(..., want_dx=True)``; None for ids."""

@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike
 from .compile import kernel
 from .moves import transpose
 from .target import lanes_of
-from .vector import lanes, load, store
+from .vector import ask, lanes, load, store
 
 __all__ = [
     "FULL",
@@ -88,6 +88,7 @@ def pack(w, gates, width, out):
             real = lane_count if unit + lane_count <= units else units - unit
             at = first * lane_count * rows + (v - first) * lane_count
             for k in range(rows):
+                ask(w, source + (k + 16) * w.shape[1])
                 if real == lane_count:
                     store(out, at, load(w, source + k * w.shape[1]))
                 else:
@@ -121,6 +122,8 @@ def pack_transposed(w, gates, out):
                     n = (first + v) * size
                     if real == size and n + size <= columns:
                         start = n * w.shape[1] + source
+                        for r in range(size):
+                            ask(w, start + r * w.shape[1] + size)
                         transpose(w, start, w.shape[1], out, at + v * size, panel)
                     else:
                         _transpose_part(w, n, source, real, out, at + v * size, panel)
