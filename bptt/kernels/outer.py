@@ -22,8 +22,8 @@ _BLOCK = 192
 """Rows of the sum over time and lanes that are gathered at a time: they fit the nearer caches."""
 _NEAR = 32
 """Rows of those whose numbers are sorted by tiles at a time: they fit the first cache."""
-_FAR = 2**22
-"""Numbers of an error that the last cache may still hold when the weight gradient takes it up."""
+_FAR = 2**21
+"""Numbers of an error that no cache holds until the weight gradient takes it up."""
 _ROW = -(-TILE_ROWS // 4) * 4
 """Places that a tile's share of a gathered row takes, so that it is copied in whole vectors."""
 _copy_row = copier(_ROW)
@@ -76,15 +76,24 @@ def _gather_rows(a, first, row, count, n, i, rows):
 
 
 @kernel
-def _add_outer(n, count, rows, columns, w, half, panel, start, sums, at, rows_g, asked):
+def _ask_for(rows, count, share, columns, part):
+    """Ask for the first columns of ``count`` rows, of which each part has its share."""
+    a, first, row = rows
+    for k in range(share * part, min(share * (part + 1), count)):
+        for v in range(0, columns, lanes(a)):
+            ask(a, first + k * row + v)
+
+
+@kernel
+def _add_outer(n, count, rows, columns, w, half, panel, start, sums, at, ahead_g, ahead_h):
     """Rows of ``sums`` from ``at`` on = those of ``sums`` from ``start`` on + A.T @ panel.
 
     rows : A (count, n) as `_gather_rows` left it.
     w, half : vectors of the panel; whether only the first half of each is wanted, of 4.
     start : as ``at``; or, where only zeros are, those, which are then read for every row.
-    rows_g, asked : the next panel of the error, of which so many rows are asked for meanwhile.
+    ahead_g, ahead_h : what is asked for meanwhile, a part with every tile.
     """
-    (g, first, row), repeated = rows_g, start != at
+    repeated, far = start != at, ahead_g[1] > 0  # What is near need not be asked for.
     for i in range(0, n, TILE_ROWS):
         height = TILE_ROWS if n - i > TILE_ROWS else n - i
         out = (sums, at + columns * i, columns, 0)
@@ -94,9 +103,9 @@ def _add_outer(n, count, rows, columns, w, half, panel, start, sums, at, rows_g,
             half_tile(height, 4, count, a, b, before, out)
         else:
             tile(height, w, count, a, b, before, out)
-        for k in range(asked * i // n, asked * (i + height) // n):
-            for v in range(0, columns, lanes(g)):
-                ask(g, first + k * row + v)
+        if far:
+            _ask_for(*ahead_g, i // TILE_ROWS)
+            _ask_for(*ahead_h, i // TILE_ROWS)
 
 
 @kernel
@@ -138,6 +147,10 @@ def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out):
     panels = panel_count(vectors, FULL)
     zeros = sums.size - FULL * size
     sums[zeros:] = 0
+    tiles = (n + TILE_ROWS - 1) // TILE_ROWS
+    asked = _BLOCK if m * g_row > _FAR else 0
+    asked_h = asked if n * g_row < _FAR // 8 else 0  # Larger sums would drive them out again.
+    share, share_h = _BLOCK // tiles + 1, _BLOCK // (tiles * panels) + 1
     for r in range(0, max(m, 1), _BLOCK):
         count, here = _BLOCK if m - r > _BLOCK else m - r, g_first + r * g_row
         _gather_rows(x, x_first + r * x_row, x_row, count, n_x, nothing, rows)
@@ -151,10 +164,13 @@ def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out):
             _gather_panel(g, here + first * size, g_row, count, columns, panel)
             start = at if r else zeros
             half = gates == FULL and units - first * size // gates <= size // 2
-            asked = count if m * g_row > _FAR else 0
-            ahead = (g, here + (count * g_row if end == vectors else end * size), g_row)
+            next_panel = here + (end * size if end < vectors else count * g_row)
+            ahead_g = (g, next_panel, g_row), asked, share, columns
+            begun = p * tiles * share_h
+            next_rows = (h, h_first + (r + count + begun) * h_row, h_row)
+            ahead_h = next_rows, asked_h - begun, share_h, h_row
             _add_outer(
-                n, count, rows, columns, end - first, half, panel, start, sums, at, ahead, asked
+                n, count, rows, columns, end - first, half, panel, start, sums, at, ahead_g, ahead_h
             )
     for p in range(panels):
         first, end = panel_bounds(p, vectors, panels)
