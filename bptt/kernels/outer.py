@@ -112,16 +112,17 @@ def _add_outer(n, count, rows, columns, w, half, panel, start, sums, at, ahead_g
 def _scatter_panel(n, sums, at, columns, first, gates, units, out):
     """Write ``n`` rows of a finished panel where they belong in ``out`` (n, G·N)."""
     lane_count = lanes(sums)
-    for i in range(n):
-        for v in range(columns // lane_count):
-            unit = (first + v) // gates * lane_count
-            real = lane_count if unit + lane_count <= units else units - unit
-            source, to = at + i * columns + v * lane_count, (first + v) % gates * units + unit
-            if real == lane_count:
-                store(out, to + i * out.shape[1], load(sums, source))
-            else:
+    for v in range(columns // lane_count):
+        unit = (first + v) // gates * lane_count
+        real = lane_count if unit + lane_count <= units else units - unit
+        source, to = at + v * lane_count, (first + v) % gates * units + unit
+        if real == lane_count:
+            for i in range(n):
+                store(out, to + i * out.shape[1], load(sums, source + i * columns))
+        else:
+            for i in range(n):
                 for lane in range(real):
-                    out[i, to + lane] = sums[source + lane]
+                    out[i, to + lane] = sums[source + i * columns + lane]
 
 
 @kernel
