@@ -216,13 +216,13 @@ class Workers:
 
     def _add_gradients(self) -> None:
         """Add those of all workers to the first's, each number in the order of the workers."""
-        total, count = self.gradient.flat, len(self.windows)
-        pieces = count if total.size > _SHARED else 1
+        (total, *others) = (block.flat for block in self._grads)
+        pieces = len(self.windows) if others and total.size > _SHARED else 1
 
         def work(i: int) -> None:
             piece = slice(total.size * i // pieces, total.size * (i + 1) // pieces)
-            for block in self._grads[1:]:
-                add(total[piece], block.flat[piece])
+            for part in others:
+                add(total[piece], part[piece])
 
         self._run(work, pieces)
 

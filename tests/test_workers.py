@@ -8,6 +8,7 @@ import pytest
 from helpers import a_model, a_trainer, an_input, assert_all_close, assert_close
 
 import bptt
+import bptt.workers
 from bptt import LSTM, RNN, TBPTT, Adam, ClipNorm, Linear, SquaredError, Stream
 from bptt.pool import cpu_count
 from bptt.workers import Workers, best_workers
@@ -38,6 +39,21 @@ def test_more_workers_round_otherwise_and_no_more_than_that():
     (one, losses), (two, others) = train(0, 1, "float64"), train(0, 2, "float64")
     np.testing.assert_allclose(losses, others, rtol=1e-8)
     np.testing.assert_allclose(np.frombuffer(one), np.frombuffer(two), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_work_on_many_parameters_is_shared_with_the_same_bits(workers, monkeypatch):
+    model = a_model([LSTM(20, 105), Linear(105, 3)])
+    x, targets = an_input(model, 3, 4), np.ones((3, 4, 3))
+    assert model.params.flat.size > bptt.workers._SHARED
+
+    def gradient():
+        found = bptt.gradients(model, SquaredError(), x, targets, workers=workers)
+        return found.params.flat.tobytes()
+
+    shared = gradient()
+    monkeypatch.setattr(bptt.workers, "_SHARED", 2**62)
+    assert gradient() == shared
 
 
 def test_several_threads_train_at_once_as_each_would_alone():
