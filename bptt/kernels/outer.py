@@ -12,9 +12,9 @@ from numpy.typing import DTypeLike
 from .compile import kernel
 from .moves import copier
 from .packing import FULL, panel_bounds, panel_count
-from .target import lanes_of
+from .target import FAR, lanes_of
 from .tile import TILE_ROWS, half_tile, tile
-from .vector import ask, lanes, load, store
+from .vector import ask_row, lanes, load, store
 
 __all__ = ["accumulate", "scratch_sizes"]
 
@@ -22,8 +22,6 @@ _BLOCK = 192
 """Rows of the sum over time and lanes that are gathered at a time: they fit the nearer caches."""
 _NEAR = 32
 """Rows of those whose numbers are sorted by tiles at a time: they fit the first cache."""
-_FAR = 2**21
-"""Numbers of an error that no cache holds until the weight gradient takes it up."""
 _ROW = -(-TILE_ROWS // 4) * 4
 """Places that a tile's share of a gathered row takes, so that it is copied in whole vectors."""
 _copy_row = copier(_ROW)
@@ -80,8 +78,7 @@ def _ask_for(rows, count, share, columns, part):
     """Ask for the first columns of ``count`` rows, of which each part has its share."""
     a, first, row = rows
     for k in range(share * part, min(share * (part + 1), count)):
-        for v in range(0, columns, lanes(a)):
-            ask(a, first + k * row + v)
+        ask_row(a, first + k * row, columns)
 
 
 @kernel
@@ -149,8 +146,8 @@ def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out):
     zeros = sums.size - FULL * size
     sums[zeros:] = 0
     tiles = (n + TILE_ROWS - 1) // TILE_ROWS
-    asked = _BLOCK if m * g_row > _FAR else 0
-    asked_h = asked if n * g_row < _FAR // 8 else 0  # Larger sums would drive them out again.
+    asked = _BLOCK if m * g_row > FAR else 0
+    asked_h = asked if n * g_row < FAR // 8 else 0  # Larger sums would drive them out again.
     share, share_h = _BLOCK // tiles + 1, _BLOCK // (tiles * panels) + 1
     for r in range(0, max(m, 1), _BLOCK):
         count, here = _BLOCK if m - r > _BLOCK else m - r, g_first + r * g_row

@@ -9,13 +9,17 @@ import numba
 import numpy as np
 from numpy.typing import DTypeLike
 
-__all__ = ["ALIGNMENT", "Target", "empty", "lanes_of", "padded", "target", "zeros"]
+__all__ = ["ALIGNMENT", "FAR", "Target", "empty", "lanes_of", "padded", "target", "zeros"]
 
 ALIGNMENT = 64
 """Bytes: arrays that kernels read start on a cache line."""
 
 _AVX512_CPUS = ("avx512", "cannonlake", "icelake", "tigerlake", "rocketlake", "cascadelake",
                 "cooperlake", "rapids", "znver4", "znver5", "x86-64-v4")  # fmt: skip
+
+
+FAR = 2**21
+"""Numbers that no cache still holds when a loop comes back to them."""
 
 
 class Target(NamedTuple):

@@ -19,7 +19,7 @@ from numba.core.datamodel import models
 from numba.core.datamodel.registry import register_default
 from numba.extending import intrinsic, lower_builtin, type_callable
 
-from .compile import JIT
+from .compile import JIT, kernel
 from .target import lanes_of
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "address",
     "ask",
     "ask_ir",
+    "ask_row",
     "call_llvm",
     "lanes",
     "load",
@@ -167,6 +168,13 @@ def splat_like(typing_context: Any, v: Any, x: Any) -> Any:
         return splat_ir(builder, args[0].type, args[1])
 
     return v(v, v.dtype), emit
+
+
+@kernel
+def ask_row(a, first, count):
+    """`ask` for ``count`` numbers from flat index ``first`` on."""
+    for i in range(first, first + count, lanes(a)):
+        ask(a, i)
 
 
 def _register_operator(function: Callable[..., Any], instruction: str) -> None:

@@ -22,9 +22,9 @@ from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
 from ..kernels.packing import whole
 from ..kernels.product import from_rows, product
-from ..kernels.target import empty, padded, zeros
+from ..kernels.target import FAR, empty, padded, zeros
 from ..kernels.tile import narrow_height, tile
-from ..kernels.vector import ask, lanes, load, splat, store
+from ..kernels.vector import ask, ask_row, lanes, load, splat, store
 from .base import Room, Span, Tape
 from .recurrent import RecurrentWeights
 from .weights import PackedWeights, Scratch
@@ -200,12 +200,21 @@ def _forward(z, m, h, side, wh, bias, n, first, last):
 
 @kernel
 def _backward_cell(arrays, t):
-    """Errors of step t: from dh to dz, dm, side and direct."""
+    """Errors of step t: from dh to dz, dm, side and direct.
+
+    Of a long tape it asks for what step t-1 needs, so that it is near when its turn comes.
+    """
     z, m, h, dz, side, dh = arrays.z, arrays.m, arrays.h, arrays.dz, arrays.side, arrays.dh
     count, width = dh.shape
     size = lanes(dh)
     slopes_r = slopes_u = slopes_n = splat(dh, 0.0)
+    far = z.size > FAR
     for b in range(count):
+        if far:
+            row = (t - 1) * count + b
+            ask_row(z, row * 3 * width, 3 * width)
+            ask_row(m, row * width, width)
+            ask_row(h, row * width, width)
         for unit in range(0, width, size):
             here, state = 3 * (b * width + unit), b * width + unit
             at, before = t * count * 3 * width + here, t * count * width + state
@@ -224,11 +233,6 @@ def _backward_cell(arrays, t):
             store(side, here + size, error_u)
             store(side, here + 2 * size, error_m)
             store(arrays.direct, state, delta * u)
-            # Of the step before, so that they are near when their turn comes.
-            for gate in range(3):
-                ask(z, at + gate * size - count * 3 * width)
-            ask(m, before - count * width)
-            ask(h, before - count * width)
             slopes_r, slopes_u = slopes_r + slope_r, slopes_u + slope_u
             slopes_n = slopes_n + slope_n
     arrays.slopes[t, 0], arrays.slopes[t, 1] = total(slopes_r), total(slopes_u)

@@ -19,9 +19,9 @@ from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
 from ..kernels.packing import FULL, whole
 from ..kernels.product import from_zero, product
-from ..kernels.target import empty, padded, zeros
+from ..kernels.target import FAR, empty, padded, zeros
 from ..kernels.tile import half_tile, tile, tile_height
-from ..kernels.vector import ask, lanes, load, splat, store
+from ..kernels.vector import ask, ask_row, lanes, load, splat, store
 from .base import Room, Span
 from .recurrent import RecurrentWeights
 
@@ -161,14 +161,22 @@ def _forward(z, h, c, wh, n, first, last):
 
 @kernel
 def _backward_cell(arrays, t):
-    """Errors of step t: dh and dc at t to dz at t and dc at t-1."""
+    """Errors of step t: dh and dc at t to dz at t and dc at t-1.
+
+    Of a long tape it asks for what step t-1 needs, so that it is near when its turn comes.
+    """
     z, h, c, dz, dh, dc = arrays.z, arrays.h, arrays.c, arrays.dz, arrays.dh, arrays.dc
     count, width = dh.shape
     size = lanes(dh)
     slopes_i = slopes_f = slopes_g = slopes_o = splat(dh, 0.0)
-    least = splat(dh, _LEAST)
+    least, far = splat(dh, _LEAST), z.size > FAR
     for b in range(count):
         weight = splat(dh, arrays.back[t, b])
+        if far:
+            row = (t - 1) * count + b
+            ask_row(z, row * 4 * width, 4 * width)
+            ask_row(h, (row + count) * width, width)
+            ask_row(c, row * width, width)
         for unit in range(0, width, size):
             at = (t * count + b) * 4 * width + 4 * unit
             state = b * width + unit
@@ -186,11 +194,6 @@ def _backward_cell(arrays, t):
             store(dz, at + 2 * size, cell * i * slope_g)
             store(dz, at + 3 * size, delta * squashed * slope_o)
             store(dc, state, cell * f)
-            # Of the step before, so that they are near when their turn comes.
-            for gate in range(4):
-                ask(z, at + gate * size - count * 4 * width)
-            ask(h, before)
-            ask(c, before - count * width)
             slopes_i, slopes_f = slopes_i + slope_i, slopes_f + slope_f
             slopes_g, slopes_o = slopes_g + slope_g, slopes_o + slope_o
     arrays.slopes[t, 0], arrays.slopes[t, 1] = total(slopes_i), total(slopes_f)
