@@ -123,6 +123,23 @@ def _scatter_panel(n, sums, at, columns, first, gates, units, out):
 
 
 @kernel
+def _scatter(sums, gates, out):
+    """Write all panels where they belong."""
+    dwx, dwh, db = out
+    size, units, single = lanes(sums), db.shape[1] // gates, np.int64(1)  # No literal, see below.
+    n_x, n_h = dwx.shape[0], dwh.shape[0]
+    n, vectors = n_x + n_h + 1, (units + size - 1) // size * gates
+    panels = panel_count(vectors, FULL)
+    for p in range(panels):
+        first, end = panel_bounds(p, vectors, panels)
+        columns = (end - first) * size
+        at = first * size * n
+        _scatter_panel(n_x, sums, at, columns, first, gates, units, dwx)
+        _scatter_panel(n_h, sums, at + n_x * columns, columns, first, gates, units, dwh)
+        _scatter_panel(single, sums, at + (n - 1) * columns, columns, first, gates, units, db)
+
+
+@kernel
 def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out):
     """The gradient of weights and bias: [x h 1].T @ g, over all rows (steps and lanes).
 
@@ -133,8 +150,7 @@ def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out):
     scratch : panel, rows and sums, of `scratch_sizes`.
     out : out, dWx (I, G·N), dWh (H, G·N) and db (1, G·N); H may be 0.
     """
-    # Numba compiles a kernel once more for every argument that is a literal; these are not.
-    nothing, single = np.int64(0), np.int64(1)
+    nothing = np.int64(0)  # Numba compiles a kernel once more for an argument that is a literal.
     (x, x_first, x_row), (h, h_first, h_row), (g, g_first, g_row) = rows_x, rows_h, rows_g
     panel, rows, sums = scratch
     dwx, dwh, db = out
@@ -170,10 +186,4 @@ def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out):
             _add_outer(
                 n, count, rows, columns, end - first, half, panel, start, sums, at, ahead_g, ahead_h
             )
-    for p in range(panels):
-        first, end = panel_bounds(p, vectors, panels)
-        columns = (end - first) * size
-        at = first * size * n
-        _scatter_panel(n_x, sums, at, columns, first, gates, units, dwx)
-        _scatter_panel(n_h, sums, at + n_x * columns, columns, first, gates, units, dwh)
-        _scatter_panel(single, sums, at + (n - 1) * columns, columns, first, gates, units, db)
+    _scatter(sums, gates, out)

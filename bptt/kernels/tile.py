@@ -11,9 +11,8 @@ in the first run and in each of the others, and how many are left out between tw
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -23,7 +22,8 @@ from numpy.lib.stride_tricks import as_strided
 
 from .compile import JIT, kernel
 from .target import lanes_of, target
-from .vector import Vec, address, ask_ir, call_llvm, splat_ir
+from .tile_ir import Runs, emit_tile, operand, switch
+from .vector import Vec
 
 __all__ = ["TILE_ROWS", "half_tile", "narrow_height", "tile", "tile_height", "tile_row"]
 
@@ -32,135 +32,6 @@ TILE_ROWS = target().tile_rows
 _NARROW_ROWS = target().narrow_rows
 """The most rows that a narrower one takes."""
 
-_WORD = ir.IntType(64)
-
-
-class _Runs(NamedTuple):
-    """How A's numbers lie, as IR values; see the module's text."""
-
-    total: Any
-    first: Any
-    later: Any
-    gap: Any
-
-    @classmethod
-    def of(cls, builder: ir.IRBuilder, kind: Any, k: Any) -> _Runs:
-        if isinstance(kind, types.Integer):
-            return cls(k, k, _WORD(0), _WORD(0))
-        return cls(*(builder.extract_value(k, i) for i in range(4)))
-
-
-class _Operand(NamedTuple):
-    """A matrix inside an array, as IR values: pointer to its first element, and two strides."""
-
-    pointer: Any
-    row: Any
-    k: Any
-
-
-def _multiply_add(
-    b: ir.IRBuilder, vector: Any, a: list[Any], panel: list[Any], sums: list[Any]
-) -> list[Any]:
-    """Emit sums[r, v] + A[r] * B[v], keeping the shorter of A and B in registers.
-
-    ``a`` and ``panel`` hold functions that emit the load of one element or vector. The longer side
-    is then loaded one at a time, so that the whole fits the register file.
-    """
-    rows, width = len(a), len(panel)
-    new = list(sums)
-    if rows <= width:
-        held = [emit() for emit in a]
-        for v in range(width):
-            column = panel[v]()
-            for r in range(rows):
-                i = r * width + v
-                new[i] = call_llvm(b, "fmuladd", [held[r], column, sums[i]])
-    else:
-        held = [emit() for emit in panel]
-        for r in range(rows):
-            element = a[r]()
-            for v in range(width):
-                i = r * width + v
-                new[i] = call_llvm(b, "fmuladd", [element, held[v], sums[i]])
-    return new
-
-
-def _not_unrolled(module: ir.Module) -> Any:
-    """Loop metadata that says that the body is long enough: unrolling only costs compilation."""
-    disable = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
-    loop = module.add_metadata([ir.MetaDataString(module, f"loop {len(module.metadata)}"), disable])
-    loop.operands = (loop, disable)
-    return loop
-
-
-def _emit(
-    b: ir.IRBuilder, vector: Any, rows: int, runs: _Runs, a: _Operand,
-    panels: list[tuple[_Operand, int]], d: _Operand, c: _Operand, apart: int = 1,
-) -> None:  # fmt: skip
-    """Emit a tile of ``rows`` rows and, of each panel, so many vectors, ``apart`` vectors apart."""
-    align = 8 if isinstance(vector.element, ir.DoubleType) else 4
-    columns = sum(width for _, width in panels)
-
-    def vector_at(pointer: Any, v: int) -> Any:
-        return b.bitcast(b.gep(pointer, [_WORD(v * apart * vector.count)]), vector.as_pointer())
-
-    def row_of(matrix: _Operand, r: int) -> Any:
-        return b.gep(matrix.pointer, [b.mul(matrix.row, _WORD(r))])
-
-    places = [(r, v) for r in range(rows) for v in range(columns)]
-    start = [b.load(vector_at(row_of(d, r), v), align=align) for r, v in places]
-    for r in range(rows):
-        for v in range(0, columns, max(1, 64 // (align * apart * vector.count))):
-            ask_ir(b, vector_at(row_of(d, rows + r), v), nearness=3)
-    a_rows = [row_of(a, r) for r in range(rows)]
-    names = ("head", "body", "gap", "skip", "done")
-    before, blocks = b.block, [b.append_basic_block(f"tile.{name}") for name in names]
-    head, body, gap, skip, done = blocks
-    b.branch(head)
-
-    b.position_at_end(head)
-    end, count, a_offset, *offsets = (b.phi(_WORD) for _ in range(3 + len(panels)))
-    sums = [b.phi(vector) for _ in places]
-    b.cbranch(b.icmp_signed("<", count, end), body, gap)
-
-    b.position_at_end(gap)
-    b.cbranch(b.icmp_signed("<", count, runs.total), skip, done)
-    b.position_at_end(skip)
-    over = [b.add(end, runs.later), count, b.add(a_offset, b.mul(a.k, runs.gap)), *offsets, *sums]
-    b.branch(head)
-
-    b.position_at_end(body)
-    panel_rows = [
-        (b.gep(panel.pointer, [offset]), v)
-        for (panel, width), offset in zip(panels, offsets, strict=True)
-        for v in range(width)
-    ]
-    new = _multiply_add(
-        b,
-        vector,
-        [lambda p=p: splat_ir(b, vector, b.load(b.gep(p, [a_offset]))) for p in a_rows],
-        [lambda p=p, v=v: b.load(vector_at(p, v), align=align) for p, v in panel_rows],
-        sums,
-    )
-    steps = [_WORD(1), a.k, *(panel.k for panel, _ in panels)]
-    counters = [count, a_offset, *offsets]
-    moved = [b.add(phi, step) for phi, step in zip(counters, steps, strict=True)]
-    b.branch(head).set_metadata("llvm.loop", _not_unrolled(b.module))
-    initial = [runs.first, *(_WORD(0) for _ in counters), *start]
-    ways = (before, initial), (body, [end, *moved, *new]), (skip, over)
-    for i, phi in enumerate([end, *counters, *sums]):
-        for block, values in ways:
-            phi.add_incoming(values[i], block)
-
-    b.position_at_end(done)
-    for (r, v), value in zip(places, sums, strict=True):
-        b.store(value, vector_at(row_of(c, r), v), align=align)
-
-
-def _operand(context: Any, builder: ir.IRBuilder, kind: Any, matrix: Any) -> _Operand:
-    array, first, *strides = (builder.extract_value(matrix, i) for i in range(len(kind)))
-    return _Operand(address(context, builder, kind[0], array, first), *strides)
-
 
 def _runs_type(k: Any) -> Any:
     return types.intp if isinstance(k, types.Integer) else types.UniTuple(types.intp, 4)
@@ -168,19 +39,6 @@ def _runs_type(k: Any) -> Any:
 
 def _matrix_type(matrix: Any) -> types.Tuple:
     return types.Tuple((matrix[0], types.intp, types.intp, types.intp))
-
-
-def _switch(builder: ir.IRBuilder, key: Any, cases: dict[int, Callable[[], None]]) -> None:
-    """Emit the case whose number ``key`` is."""
-    end = builder.append_basic_block("tile.end")
-    switch = builder.switch(key, end)
-    for number, emit in cases.items():
-        case = builder.append_basic_block(f"tile.{number}")
-        switch.add_case(_WORD(number), case)
-        builder.position_at_end(case)
-        emit()
-        builder.branch(end)
-    builder.position_at_end(end)
 
 
 def _compiled(
@@ -196,19 +54,19 @@ def _compiled(
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
         vector = context.get_value_type(vec)
-        a, b, d, c = (_operand(context, builder, signature.args[i], args[i]) for i in range(3, 7))
-        runs = _Runs.of(builder, signature.args[2], args[2])
-        key = builder.mul(args[0], _WORD(8))
+        a, b, d, c = (operand(context, builder, signature.args[i], args[i]) for i in range(3, 7))
+        runs = Runs.of(builder, signature.args[2], args[2])
+        key = builder.mul(args[0], ir.IntType(64)(8))
         if len(widths) > 1:
             key = builder.add(key, args[1])
         cases = {
             8 * r + (w if len(widths) > 1 else 0): partial(
-                _emit, builder, vector, r, runs, a, [(b, w)], d, c
+                emit_tile, builder, vector, r, runs, a, [(b, w)], d, c
             )
             for w in widths
             for r in range(1, (TILE_ROWS if w == 4 else _NARROW_ROWS) + 1)
         }
-        _switch(builder, key, cases)
+        switch(builder, key, cases)
         return context.get_dummy_value()
 
     return types.none(n, width, _runs_type(k), *map(_matrix_type, (a, b, d, c))), emit
@@ -224,13 +82,13 @@ def _compiled_half(
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         whole = context.get_value_type(vec)
         half = ir.VectorType(whole.element, whole.count // 2)
-        a, b, d, c = (_operand(context, builder, signature.args[i], args[i]) for i in range(3, 7))
-        runs = _Runs.of(builder, signature.args[2], args[2])
+        a, b, d, c = (operand(context, builder, signature.args[i], args[i]) for i in range(3, 7))
+        runs = Runs.of(builder, signature.args[2], args[2])
         cases = {
-            r: partial(_emit, builder, half, r, runs, a, [(b, widths)], d, c, apart=2)
+            r: partial(emit_tile, builder, half, r, runs, a, [(b, widths)], d, c, apart=2)
             for r in range(1, TILE_ROWS + 1)
         }
-        _switch(builder, args[0], cases)
+        switch(builder, args[0], cases)
         return context.get_dummy_value()
 
     return types.none(n, width, _runs_type(k), *map(_matrix_type, (a, b, d, c))), emit
@@ -246,16 +104,16 @@ def _compiled_row(
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
         vector = context.get_value_type(vec)
         a, b, b2, d, c = (
-            _operand(context, builder, signature.args[i], args[i]) for i in range(2, 7)
+            operand(context, builder, signature.args[i], args[i]) for i in range(2, 7)
         )
-        runs = _Runs.of(builder, signature.args[1], args[1])
+        runs = Runs.of(builder, signature.args[1], args[1])
         cases = {
-            w + w2: partial(_emit, builder, vector, 1, runs, a, [(b, w), (b2, w2)], d, c)
+            w + w2: partial(emit_tile, builder, vector, 1, runs, a, [(b, w), (b2, w2)], d, c)
             for w in (1, 2, 3, 4)
             for w2 in (w, w + 1)
             if w2 <= 4
         }
-        _switch(builder, args[0], cases)
+        switch(builder, args[0], cases)
         return context.get_dummy_value()
 
     return types.none(n, _runs_type(k), *map(_matrix_type, (a, b, b2, d, c))), emit
