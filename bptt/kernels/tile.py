@@ -11,6 +11,7 @@ in the first run and in each of the others, and how many are left out between tw
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -41,57 +42,42 @@ def _matrix_type(matrix: Any) -> types.Tuple:
     return types.Tuple((matrix[0], types.intp, types.intp, types.intp))
 
 
-def _compiled(
-    typing_context: Any, rows: Any, width: Any, k: Any, a: Any, b: Any, d: Any, c: Any
-) -> Any:
-    """Emit a switch over the tile's rows (and its width, unless that is a literal)."""
-    n = types.intp
-    if isinstance(width, types.IntegerLiteral):
-        widths = [width.literal_value]
-    else:
-        widths, width = [1, 2, 3, 4], n
-    vec = Vec(c[0].dtype)
+def _compiled(parts: int) -> Callable[..., Any]:
+    """The tile of which the first of so many equal parts of every vector is wanted."""
 
-    def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
-        vector = context.get_value_type(vec)
-        a, b, d, c = (operand(context, builder, signature.args[i], args[i]) for i in range(3, 7))
-        runs = Runs.of(builder, signature.args[2], args[2])
-        key = builder.mul(args[0], ir.IntType(64)(8))
-        if len(widths) > 1:
-            key = builder.add(key, args[1])
-        cases = {
-            8 * r + (w if len(widths) > 1 else 0): partial(
-                emit_tile, builder, vector, r, runs, a, [(b, w)], d, c
-            )
-            for w in widths
-            for r in range(1, (TILE_ROWS if w == 4 else _NARROW_ROWS) + 1)
-        }
-        switch(builder, key, cases)
-        return context.get_dummy_value()
+    def compiled(
+        typing_context: Any, rows: Any, width: Any, k: Any, a: Any, b: Any, d: Any, c: Any
+    ) -> Any:
+        """Emit a switch over the tile's rows (and its width, unless that is a literal)."""
+        n = types.intp
+        if isinstance(width, types.IntegerLiteral):
+            widths = [width.literal_value]
+        else:
+            widths, width = [1, 2, 3, 4], n
+        vec = Vec(c[0].dtype)
 
-    return types.none(n, width, _runs_type(k), *map(_matrix_type, (a, b, d, c))), emit
+        def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+            full = context.get_value_type(vec)
+            vector = ir.VectorType(full.element, full.count // parts)
+            kinds = zip(signature.args[3:], args[3:], strict=True)
+            a, b, d, c = (operand(context, builder, kind, matrix) for kind, matrix in kinds)
+            runs = Runs.of(builder, signature.args[2], args[2])
+            key = builder.mul(args[0], ir.IntType(64)(8))
+            if len(widths) > 1:
+                key = builder.add(key, args[1])
+            cases = {
+                8 * r + (w if len(widths) > 1 else 0): partial(
+                    emit_tile, builder, vector, r, runs, a, [(b, w)], d, c, apart=parts
+                )
+                for w in widths
+                for r in range(1, (TILE_ROWS if w == 4 else _NARROW_ROWS) + 1)
+            }
+            switch(builder, key, cases)
+            return context.get_dummy_value()
 
+        return types.none(n, width, _runs_type(k), *map(_matrix_type, (a, b, d, c))), emit
 
-def _compiled_half(
-    typing_context: Any, rows: Any, width: Any, k: Any, a: Any, b: Any, d: Any, c: Any
-) -> Any:
-    """As `_compiled`, for a literal width."""
-    n, widths = types.intp, width.literal_value
-    vec = Vec(c[0].dtype)
-
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        whole = context.get_value_type(vec)
-        half = ir.VectorType(whole.element, whole.count // 2)
-        a, b, d, c = (operand(context, builder, signature.args[i], args[i]) for i in range(3, 7))
-        runs = Runs.of(builder, signature.args[2], args[2])
-        cases = {
-            r: partial(emit_tile, builder, half, r, runs, a, [(b, widths)], d, c, apart=2)
-            for r in range(1, TILE_ROWS + 1)
-        }
-        switch(builder, args[0], cases)
-        return context.get_dummy_value()
-
-    return types.none(n, width, _runs_type(k), *map(_matrix_type, (a, b, d, c))), emit
+    return compiled
 
 
 def _compiled_row(
@@ -148,7 +134,7 @@ def _plain_row(widths: int, k: _Steps, a: Any, b: Any, b2: Any, d: Any, c: Any) 
     _plain(1, widths - first, k, a, b2, d2, c2)
 
 
-tile = intrinsic(prefer_literal=True)(_compiled) if JIT else _plain
+tile = intrinsic(prefer_literal=True)(_compiled(parts=1)) if JIT else _plain
 """``tile(rows, width, k, A, B, D, C)``: each matrix is (array, first, row stride, k stride).
 
 ``rows`` is what `tile_height` says, or `narrow_height` for up to 3 vectors; ``width`` 1 to 4
@@ -156,8 +142,8 @@ vectors, a literal where it can be. A's strides are those of its two indices; B 
 of k, D and C only that of rows (their other stride is not used). C may be D.
 """
 
-half_tile = intrinsic(prefer_literal=True)(_compiled_half) if JIT else _plain
-"""As `tile` for a literal width, but only the first half of every vector is read and written.
+half_tile = intrinsic(prefer_literal=True)(_compiled(parts=2)) if JIT else _plain
+"""As `tile`, but only the first half of every vector is read and written.
 
 For the last units of gates, where the second halves are padding.
 """

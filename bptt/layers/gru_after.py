@@ -176,8 +176,7 @@ def _cells(z, m, h, side, at, state, number, step):
         store(h, before + later, n + load(z, gates + size) * (load(h, before) - n))
         store(z, gates + 2 * size, n)
         store(m, before, inner)
-        for gate in range(3):
-            ask(z, gates + gate * size + 3 * later)
+        ask_row(z, gates + 3 * later, 3 * size)
         ask(m, before + later)
 
 

@@ -21,7 +21,7 @@ from ..kernels.packing import FULL, whole
 from ..kernels.product import from_zero, product
 from ..kernels.target import FAR, empty, padded, zeros
 from ..kernels.tile import half_tile, tile, tile_height
-from ..kernels.vector import ask, ask_row, lanes, load, splat, store
+from ..kernels.vector import ask_row, lanes, load, splat, store
 from .base import Room, Span
 from .recurrent import RecurrentWeights
 
@@ -137,8 +137,7 @@ def _cells(z, h, c, at, state, number, step):
     for k in range(number):
         gates, after = at + 4 * step * k, state + step * k + later
         store(h, after, load(z, gates + 3 * size) * tanh(load(c, after)))
-        for gate in range(4):
-            ask(z, gates + gate * size + 4 * later)
+        ask_row(z, gates + 4 * later, 4 * size)
 
 
 @kernel

@@ -58,7 +58,7 @@ class PackedWeights:
             empty((gates * units * padded(n_in, dtype),), dtype),
             unpadded(gates, units, dtype),
         )
-        self._runs, self._bias = (n_in, n_in, 0, 0), (self.bias, 0, 0)
+        self._runs, self._bias = unpadded(1, n_in, dtype), (self.bias, 0, 0)
         self._no_bias = (zeros((padded(n_in, dtype),), dtype), 0, 0)
 
     def pack(self, w: NDArray, b: NDArray | None = None) -> None:
