@@ -13,7 +13,7 @@ from .compile import kernel
 from .moves import copier
 from .packing import FULL, panel_bounds, panel_count
 from .target import FAR, lanes_of
-from .tile import TILE_ROWS, half_tile, tile
+from .tile import TILE_ROWS, half_tile, tail_tile, tile
 from .vector import ask_row, lanes, load, store
 
 __all__ = ["accumulate", "scratch_sizes"]
@@ -82,24 +82,27 @@ def _ask_for(rows, count, share, columns, part):
 
 
 @kernel
-def _add_outer(n, count, rows, columns, w, half, panel, start, sums, at, ahead_g, ahead_h):
+def _add_outer(n, count, rows, w, cut, panel, start, sums, at, ahead_g, ahead_h):
     """Rows of ``sums`` from ``at`` on = those of ``sums`` from ``start`` on + A.T @ panel.
 
     rows : A (count, n) as `_gather_rows` left it.
-    w, half : vectors of the panel; whether only the first half of each is wanted, of 4.
+    w, cut : vectors of the panel; of how many only the first half is wanted: 0, 1 or all of 4.
     start : as ``at``; or, where only zeros are, those, which are then read for every row.
     ahead_g, ahead_h : what is asked for meanwhile, a part with every tile.
     """
-    repeated, far = start != at, ahead_g[1] > 0  # What is near need not be asked for.
+    columns, repeated = w * lanes(sums), start != at
+    far = ahead_g[1] > 0  # What is near need not be asked for.
     for i in range(0, n, TILE_ROWS):
         height = TILE_ROWS if n - i > TILE_ROWS else n - i
         out = (sums, at + columns * i, columns, 0)
         a, b = (rows, _place(i, count), 1, _ROW), (panel, 0, 0, columns)
         before = (sums, start, 0, 0) if repeated else out
-        if half:
-            half_tile(height, 4, count, a, b, before, out)
-        else:
+        if cut == 0:
             tile(height, w, count, a, b, before, out)
+        elif cut == 1:
+            tail_tile(height, w, count, a, b, before, out)
+        else:
+            half_tile(height, 4, count, a, b, before, out)
         if far:
             _ask_for(*ahead_g, i // TILE_ROWS)
             _ask_for(*ahead_h, i // TILE_ROWS)
@@ -140,22 +143,22 @@ def _scatter(sums, gates, out):
 
 
 @kernel
-def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out):
+def accumulate(m, rows_x, rows_h, rows_g, gates, cut, scratch, out):
     """The gradient of weights and bias: [x h 1].T @ g, over all rows (steps and lanes).
 
     m : rows; may be 0.
     rows_x, rows_h : in, of arrays (K, B, I or wider) and (K, B, H or wider), as in `product`.
     rows_g : in, of the error at the gates (K, B, G·Np), interleaved.
-    gates : G.
+    gates, cut : G, and as in `padded_halves`.
     scratch : panel, rows and sums, of `scratch_sizes`.
     out : out, dWx (I, G·N), dWh (H, G·N) and db (1, G·N); H may be 0.
     """
     nothing = np.int64(0)  # Numba compiles a kernel once more for an argument that is a literal.
     (x, x_first, x_row), (h, h_first, h_row), (g, g_first, g_row) = rows_x, rows_h, rows_g
     panel, rows, sums = scratch
-    dwx, dwh, db = out
+    dwx, dwh, _ = out
     size = lanes(sums)
-    n_x, n_h, units = dwx.shape[0], dwh.shape[0], db.shape[1] // gates
+    n_x, n_h = dwx.shape[0], dwh.shape[0]
     n = n_x + n_h + 1
     vectors = g_row // size
     panels = panel_count(vectors, FULL)
@@ -177,13 +180,13 @@ def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out):
             at = first * size * n
             _gather_panel(g, here + first * size, g_row, count, columns, panel)
             start = at if r else zeros
-            half = gates == FULL and units - first * size // gates <= size // 2
+            cut_here = cut if p == panels - 1 else 0
             next_panel = here + (end * size if end < vectors else count * g_row)
             ahead_g = (g, next_panel, g_row), asked, share, columns
             begun = p * tiles * share_h
             next_rows = (h, h_first + (r + count + begun) * h_row, h_row)
             ahead_h = next_rows, asked_h - begun, share_h, h_row
             _add_outer(
-                n, count, rows, columns, end - first, half, panel, start, sums, at, ahead_g, ahead_h
+                n, count, rows, end - first, cut_here, panel, start, sums, at, ahead_g, ahead_h
             )
     _scatter(sums, gates, out)

@@ -25,21 +25,14 @@ __all__ = [
     "FULL",
     "pack",
     "pack_transposed",
+    "padded_halves",
     "panel_bounds",
     "panel_count",
     "unpadded",
-    "whole",
 ]
 
 FULL = np.int64(4)
 """Vectors of a full panel, and of all four gates of a cell."""
-
-
-@kernel
-def whole(n):
-    """n numbers side by side, as runs that a `tile` knows."""
-    nothing = np.int64(0)
-    return np.int64(n), np.int64(n), nothing, nothing
 
 
 def unpadded(gates: int, units: int, dtype: DTypeLike) -> tuple[int, int, int, int]:
@@ -49,6 +42,14 @@ def unpadded(gates: int, units: int, dtype: DTypeLike) -> tuple[int, int, int, i
     if not tail:
         return total, total, 0, 0
     return total, total - (gates - 1) * tail, tail, size - tail
+
+
+def padded_halves(gates: int, units: int, width: int, dtype: DTypeLike) -> int:
+    """Vectors of the last panel whose second halves are padding, as far as a `product` can spare
+    it: none, the last one, or all of the four gates of the last units."""
+    tail, size = units % lanes_of(dtype), lanes_of(dtype)
+    spared = gates == 1 or gates == width == FULL
+    return gates if spared and 0 < tail <= size // 2 else 0
 
 
 @kernel

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 from numpy.typing import DTypeLike
 
-__all__ = ["ALIGNMENT", "FAR", "Target", "empty", "lanes_of", "padded", "target", "zeros"]
+__all__ = ["ALIGNMENT", "FAR", "NEAR", "Target", "empty", "lanes_of", "padded", "target", "zeros"]
 
 ALIGNMENT = 64
 """Bytes: arrays that kernels read start on a cache line."""
@@ -18,6 +18,8 @@ _AVX512_CPUS = ("avx512", "cannonlake", "icelake", "tigerlake", "rocketlake", "c
                 "cooperlake", "rapids", "znver4", "znver5", "x86-64-v4")  # fmt: skip
 
 
+NEAR = 2**15
+"""Bytes that the first cache holds."""
 FAR = 2**21
 """Numbers that no cache still holds when a loop comes back to them."""
 

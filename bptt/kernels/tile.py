@@ -26,7 +26,15 @@ from .target import lanes_of, target
 from .tile_ir import Runs, emit_tile, operand, switch
 from .vector import Vec
 
-__all__ = ["TILE_ROWS", "half_tile", "narrow_height", "tile", "tile_height", "tile_row"]
+__all__ = [
+    "TILE_ROWS",
+    "half_tile",
+    "narrow_height",
+    "tail_tile",
+    "tile",
+    "tile_height",
+    "tile_row",
+]
 
 TILE_ROWS = target().tile_rows
 """The most rows that a tile of 4 vectors takes."""
@@ -42,8 +50,11 @@ def _matrix_type(matrix: Any) -> types.Tuple:
     return types.Tuple((matrix[0], types.intp, types.intp, types.intp))
 
 
-def _compiled(parts: int) -> Callable[..., Any]:
-    """The tile of which the first of so many equal parts of every vector is wanted."""
+def _compiled(inner: int, last: int) -> Callable[..., Any]:
+    """The tile that computes only a part of each vector.
+
+    inner, last : one over that part, of the last vector and of those before it.
+    """
 
     def compiled(
         typing_context: Any, rows: Any, width: Any, k: Any, a: Any, b: Any, d: Any, c: Any
@@ -57,8 +68,10 @@ def _compiled(parts: int) -> Callable[..., Any]:
         vec = Vec(c[0].dtype)
 
         def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
-            full = context.get_value_type(vec)
-            vector = ir.VectorType(full.element, full.count // parts)
+            vector = context.get_value_type(vec)
+            front, tail = (
+                ir.VectorType(vector.element, vector.count // parts) for parts in (inner, last)
+            )
             kinds = zip(signature.args[3:], args[3:], strict=True)
             a, b, d, c = (operand(context, builder, kind, matrix) for kind, matrix in kinds)
             runs = Runs.of(builder, signature.args[2], args[2])
@@ -67,7 +80,7 @@ def _compiled(parts: int) -> Callable[..., Any]:
                 key = builder.add(key, args[1])
             cases = {
                 8 * r + (w if len(widths) > 1 else 0): partial(
-                    emit_tile, builder, vector, r, runs, a, [(b, w)], d, c, apart=parts
+                    emit_tile, builder, vector, r, runs, a, [(b, [front] * (w - 1) + [tail])], d, c
                 )
                 for w in widths
                 for r in range(1, (TILE_ROWS if w == 4 else _NARROW_ROWS) + 1)
@@ -93,12 +106,11 @@ def _compiled_row(
             operand(context, builder, signature.args[i], args[i]) for i in range(2, 7)
         )
         runs = Runs.of(builder, signature.args[1], args[1])
-        cases = {
-            w + w2: partial(emit_tile, builder, vector, 1, runs, a, [(b, w), (b2, w2)], d, c)
-            for w in (1, 2, 3, 4)
-            for w2 in (w, w + 1)
-            if w2 <= 4
-        }
+        pairs = [(w, w2) for w in (1, 2, 3, 4) for w2 in (w, w + 1) if w2 <= 4]
+        cases = {}
+        for w, w2 in pairs:
+            panels = [(b, [vector] * w), (b2, [vector] * w2)]
+            cases[w + w2] = partial(emit_tile, builder, vector, 1, runs, a, panels, d, c)
         switch(builder, args[0], cases)
         return context.get_dummy_value()
 
@@ -134,7 +146,11 @@ def _plain_row(widths: int, k: _Steps, a: Any, b: Any, b2: Any, d: Any, c: Any) 
     _plain(1, widths - first, k, a, b2, d2, c2)
 
 
-tile = intrinsic(prefer_literal=True)(_compiled(parts=1)) if JIT else _plain
+def _tile(inner: int, last: int) -> Callable[..., Any]:
+    return intrinsic(prefer_literal=True)(_compiled(inner, last)) if JIT else _plain
+
+
+tile = _tile(inner=1, last=1)
 """``tile(rows, width, k, A, B, D, C)``: each matrix is (array, first, row stride, k stride).
 
 ``rows`` is what `tile_height` says, or `narrow_height` for up to 3 vectors; ``width`` 1 to 4
@@ -142,10 +158,16 @@ vectors, a literal where it can be. A's strides are those of its two indices; B 
 of k, D and C only that of rows (their other stride is not used). C may be D.
 """
 
-half_tile = intrinsic(prefer_literal=True)(_compiled(parts=2)) if JIT else _plain
-"""As `tile`, but only the first half of every vector is read and written.
+half_tile = _tile(inner=2, last=2)
+"""As `tile`, but only the first half of every vector is computed, and the second becomes zero.
 
 For the last units of gates, where the second halves are padding.
+"""
+
+tail_tile = _tile(inner=1, last=2)
+"""As `tile`, but only the first half of the last vector is computed, and the second becomes zero.
+
+For the last columns, where what follows is padding.
 """
 
 tile_row = intrinsic(_compiled_row) if JIT else _plain_row

@@ -38,31 +38,48 @@ class Operand(NamedTuple):
     k: Any
 
 
-def _multiply_add(
-    b: ir.IRBuilder, vector: Any, a: list[Any], panel: list[Any], sums: list[Any]
-) -> list[Any]:
+def _multiply_add(b: ir.IRBuilder, a: list[Any], panel: list[Any], sums: list[Any]) -> list[Any]:
     """Emit sums[r, v] + A[r] * B[v], keeping the shorter of A and B in registers.
 
-    ``a`` and ``panel`` hold functions that emit the load of one element or vector. The longer side
-    is then loaded one at a time, so that the whole fits the register file.
+    ``a`` and ``panel`` hold functions that emit the load of one vector; those of A have one number
+    in all lanes, and as many lanes as the widest of B. The longer side is then loaded one at a
+    time, so that the whole fits the register file.
     """
     rows, width = len(a), len(panel)
     new = list(sums)
+
+    def add(i: int, element: Any, column: Any) -> None:
+        element = _first_lanes(b, element, column.type.count)
+        new[i] = call_llvm(b, "fmuladd", [element, column, sums[i]])
+
     if rows <= width:
         held = [emit() for emit in a]
         for v in range(width):
             column = panel[v]()
             for r in range(rows):
-                i = r * width + v
-                new[i] = call_llvm(b, "fmuladd", [held[r], column, sums[i]])
+                add(r * width + v, held[r], column)
     else:
         held = [emit() for emit in panel]
         for r in range(rows):
             element = a[r]()
             for v in range(width):
-                i = r * width + v
-                new[i] = call_llvm(b, "fmuladd", [element, held[v], sums[i]])
+                add(r * width + v, element, held[v])
     return new
+
+
+def _first_lanes(b: ir.IRBuilder, value: Any, count: int) -> Any:
+    if count == value.type.count:
+        return value
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(count)))
+    return b.shuffle_vector(value, ir.Constant(value.type, ir.Undefined), mask)
+
+
+def _filled(b: ir.IRBuilder, value: Any, vector: Any) -> Any:
+    """``value``, with zeros behind it if it is shorter than a ``vector``."""
+    if value.type == vector:
+        return value
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), list(range(vector.count)))
+    return b.shuffle_vector(value, ir.Constant(value.type, None), mask)
 
 
 def _not_unrolled(module: ir.Module) -> Any:
@@ -75,23 +92,25 @@ def _not_unrolled(module: ir.Module) -> Any:
 
 def emit_tile(
     b: ir.IRBuilder, vector: Any, rows: int, runs: Runs, a: Operand,
-    panels: list[tuple[Operand, int]], d: Operand, c: Operand, apart: int = 1,
+    panels: list[tuple[Operand, list[Any]]], d: Operand, c: Operand,
 ) -> None:  # fmt: skip
-    """Emit a tile of ``rows`` rows and, of each panel, so many vectors, ``apart`` vectors apart."""
+    """Emit a tile of ``rows`` rows and, of each panel, vectors that lie as those of type ``vector``
+    do, of which only so many lanes are computed as the listed types have: zeros follow."""
     align = 8 if isinstance(vector.element, ir.DoubleType) else 4
-    columns = sum(width for _, width in panels)
+    kinds = [kind for _, own in panels for kind in own]
+    columns, widest = len(kinds), max(kinds, key=lambda kind: kind.count)
 
-    def vector_at(pointer: Any, v: int) -> Any:
-        return b.bitcast(b.gep(pointer, [_WORD(v * apart * vector.count)]), vector.as_pointer())
+    def vector_at(pointer: Any, v: int, kind: Any) -> Any:
+        return b.bitcast(b.gep(pointer, [_WORD(v * vector.count)]), kind.as_pointer())
 
     def row_of(matrix: Operand, r: int) -> Any:
         return b.gep(matrix.pointer, [b.mul(matrix.row, _WORD(r))])
 
     places = [(r, v) for r in range(rows) for v in range(columns)]
-    start = [b.load(vector_at(row_of(d, r), v), align=align) for r, v in places]
+    start = [b.load(vector_at(row_of(d, r), v, kinds[v]), align=align) for r, v in places]
     for r in range(rows):
-        for v in range(0, columns, max(1, 64 // (align * apart * vector.count))):
-            ask_ir(b, vector_at(row_of(d, rows + r), v), nearness=3)
+        for v in range(0, columns, max(1, 64 // (align * vector.count))):
+            ask_ir(b, vector_at(row_of(d, rows + r), v, vector), nearness=3)
     a_rows = [row_of(a, r) for r in range(rows)]
     names = ("head", "body", "gap", "skip", "done")
     before, blocks = b.block, [b.append_basic_block(f"tile.{name}") for name in names]
@@ -100,7 +119,7 @@ def emit_tile(
 
     b.position_at_end(head)
     end, count, a_offset, *offsets = (b.phi(_WORD) for _ in range(3 + len(panels)))
-    sums = [b.phi(vector) for _ in places]
+    sums = [b.phi(kinds[v]) for _, v in places]
     b.cbranch(b.icmp_signed("<", count, end), body, gap)
 
     b.position_at_end(gap)
@@ -111,15 +130,14 @@ def emit_tile(
 
     b.position_at_end(body)
     panel_rows = [
-        (b.gep(panel.pointer, [offset]), v)
-        for (panel, width), offset in zip(panels, offsets, strict=True)
-        for v in range(width)
+        (b.gep(panel.pointer, [offset]), v, kind)
+        for (panel, own), offset in zip(panels, offsets, strict=True)
+        for v, kind in enumerate(own)
     ]
     new = _multiply_add(
         b,
-        vector,
-        [lambda p=p: splat_ir(b, vector, b.load(b.gep(p, [a_offset]))) for p in a_rows],
-        [lambda p=p, v=v: b.load(vector_at(p, v), align=align) for p, v in panel_rows],
+        [lambda p=p: splat_ir(b, widest, b.load(b.gep(p, [a_offset]))) for p in a_rows],
+        [lambda at=at: b.load(vector_at(*at), align=align) for at in panel_rows],
         sums,
     )
     steps = [_WORD(1), a.k, *(panel.k for panel, _ in panels)]
@@ -134,7 +152,7 @@ def emit_tile(
 
     b.position_at_end(done)
     for (r, v), value in zip(places, sums, strict=True):
-        b.store(value, vector_at(row_of(c, r), v), align=align)
+        b.store(_filled(b, value, vector), vector_at(row_of(c, r), v, vector), align=align)
 
 
 def operand(context: Any, builder: ir.IRBuilder, kind: Any, matrix: Any) -> Operand:

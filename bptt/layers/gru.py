@@ -110,7 +110,7 @@ class GRU(Recurrent):
         self._form.state_errors(weights, tape, first)
 
     def _run(self, arrays: Any, weights: Any, first: int, last: int) -> None:
-        self._form.run(arrays, weights, self.n, first, last)
+        self._form.run(arrays, weights, first, last)
 
     def _run_back(self, arrays: Any, weights: Any, dy: NDArray, steps: Span) -> None:
         self._form.run_back(arrays, weights, dy, steps)

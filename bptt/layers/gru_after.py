@@ -20,10 +20,9 @@ from ..kernels.arithmetic import total
 from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
-from ..kernels.packing import whole
 from ..kernels.product import from_rows, product
 from ..kernels.target import FAR, empty, padded, zeros
-from ..kernels.tile import narrow_height, tile
+from ..kernels.tile import half_tile, narrow_height, tile
 from ..kernels.vector import ask, ask_row, lanes, load, splat, store
 from .base import Room, Span, Tape
 from .recurrent import RecurrentWeights
@@ -104,10 +103,10 @@ def make_arrays(n: int, room: Room) -> _Arrays:
     )
 
 
-def run(arrays: _Arrays, weights: RecurrentWeights, n: int, first: int, last: int) -> None:
+def run(arrays: _Arrays, weights: RecurrentWeights, first: int, last: int) -> None:
     """As `Recurrent._run`."""
     wh = weights.wh
-    _forward(arrays.z, arrays.m, arrays.h, arrays.side, wh.panels, wh.bias, n, first, last)
+    _forward(arrays.z, arrays.m, arrays.h, arrays.side, wh.packed, wh.bias, first, last)
 
 
 def run_back(arrays: _Arrays, weights: RecurrentWeights, dy: NDArray, steps: Span) -> None:
@@ -137,22 +136,20 @@ def state_errors(weights: RecurrentWeights, tape: Tape, first: int) -> None:
 
 
 @kernel
-def _products(h, wh, bias, side, n, t, unit):
+def _products(h, wh, bias, side, t, unit):
     """s_t for a vector of units from ``unit`` on: (B, 3·L), all at the front of ``side``."""
+    panels, n, panel = wh[0], wh[1][0], 3 * lanes(h)
     count, width = h.shape[1], h.shape[2]
-    panel = 3 * lanes(h)
+    half = n - unit <= lanes(h) // 2
     b = 0
     while b < count:
         height = narrow_height(count - b)
-        tile(
-            height,
-            3,
-            n,
-            (h, (t * count + b) * width, width, 1),
-            (wh, 3 * unit * n, 0, panel),
-            (bias, 3 * unit, 0, 0),
-            (side, b * panel, panel, 0),
-        )
+        before, weights = (h, (t * count + b) * width, width, 1), (panels, 3 * unit * n, 0, panel)
+        start, out = (bias, 3 * unit, 0, 0), (side, b * panel, panel, 0)
+        if half:
+            half_tile(height, 3, n, before, weights, start, out)
+        else:
+            tile(height, 3, n, before, weights, start, out)
         b += height
 
 
@@ -181,19 +178,19 @@ def _cells(z, m, h, side, at, state, number, step):
 
 
 @kernel
-def _forward(z, m, h, side, wh, bias, n, first, last):
-    """Arrays as in `_Arrays`; wh and its bias packed, (n, 3·Hp) and (3·Hp,)."""
+def _forward(z, m, h, side, wh, bias, first, last):
+    """Arrays as in `_Arrays`; wh and its bias packed, (H, 3·Hp) and (3·Hp,)."""
     count, width, size, nothing = h.shape[1], h.shape[2], lanes(h), np.int64(0)
     for t in range(first, last):
         at, state = t * count * 3 * width, t * count * width
         if count == 1:
             before, out = (h, state, width), (side, nothing, 3 * width)
             # To Numba `count` is a literal in here, for which it would compile `product` once more.
-            product(h.shape[1], whole(n), before, wh, _GATES, (bias, nothing, nothing), out)
+            product(h.shape[1], before, wh, (bias, nothing, nothing), out, t % 2 == 1)
             _cells(z, m, h, side, at, state, width // size, size)
         else:
             for unit in range(0, width, size):
-                _products(h, wh, bias, side, n, t, unit)
+                _products(h, wh, bias, side, t, unit)
                 _cells(z, m, h, side, at + 3 * unit, state + unit, count, width)
 
 
@@ -251,7 +248,7 @@ def _backward(values, wh_transposed, dy, span):
     for t in range(steps.last - 1, steps.first - 1, -1):
         if t < steps.last - 1:
             side = (arrays.side, nothing, 3 * width)
-            from_rows(count, side, wh_transposed, arrays.direct, dh)
+            from_rows(count, side, wh_transposed, arrays.direct, dh, t % 2 == 1)
         gather(dh, arrays.back, dy, t, steps, arrays.norms)
         _backward_cell(arrays, t)
 

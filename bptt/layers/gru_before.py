@@ -17,7 +17,6 @@ from ..kernels.arithmetic import total
 from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
-from ..kernels.packing import FULL, whole
 from ..kernels.product import from_rows, from_zero, product
 from ..kernels.target import empty, padded, zeros
 from ..kernels.vector import lanes, load, splat, store
@@ -124,9 +123,9 @@ def make_arrays(n: int, room: Room) -> _Arrays:
     )
 
 
-def run(arrays: _Arrays, weights: _Weights, n: int, first: int, last: int) -> None:
+def run(arrays: _Arrays, weights: _Weights, first: int, last: int) -> None:
     """As `Recurrent._run`."""
-    _forward(tuple(arrays), weights.wh.panels, weights.whn.panels, n, first, last)
+    _forward(tuple(arrays), weights.wh.packed, weights.whn.packed, first, last)
 
 
 def run_back(arrays: _Arrays, weights: _Weights, dy: NDArray, steps: Span) -> None:
@@ -189,17 +188,17 @@ def _renew(z, h, t):
 
 
 @kernel
-def _forward(values, wh, whn, n, first, last):
-    """values : `_Arrays` as a plain tuple; wh and whn packed, (n, 2·Hp) and (n, Hp)."""
+def _forward(values, wh, whn, first, last):
+    """values : `_Arrays` as a plain tuple; wh and whn packed, (H, 2·Hp) and (H, Hp)."""
     arrays, nothing = _Arrays(*values), np.int64(0)
     h, zero = arrays.h, (arrays.zero, nothing, nothing)
     count, width = h.shape[1], h.shape[2]
     for t in range(first, last):
         row = t * count * width
         gates, after = (arrays.gates, nothing, 2 * width), (h, row + count * width, width)
-        product(count, whole(n), (h, row, width), wh, FULL, zero, gates)
+        product(count, (h, row, width), wh, zero, gates, t % 2 == 1)
         _reset(arrays, t)
-        product(count, whole(n), (arrays.rh, row, width), whn, FULL, zero, after)
+        product(count, (arrays.rh, row, width), whn, zero, after, t % 2 == 1)
         _renew(arrays.z, h, t)
 
 
@@ -259,8 +258,9 @@ def _backward(values, wh_transposed, whn_transposed, dy, span):
         row = t * count * width
         if t < steps.last - 1:
             after = (dgates, 2 * (row + count * width), 2 * width)
-            from_rows(count, after, wh_transposed, arrays.direct, dh)
+            from_rows(count, after, wh_transposed, arrays.direct, dh, t % 2 == 1)
         gather(dh, arrays.back, dy, t, steps, arrays.norms)
         _backward_n(arrays, t)
-        from_zero(count, (dn, row, width), whn_transposed, arrays.zero, arrays.drh)
+        n = (dn, row, width)
+        from_zero(count, n, whn_transposed, arrays.zero, arrays.drh, t % 2 == 1)
         _backward_r(arrays, t)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels.packing import FULL
 from ..kernels.packing import pack as pack_columns
 from ..kernels.target import empty, lanes_of, padded, zeros
 from .base import Room, Span, Tape
@@ -50,7 +51,7 @@ def pack(params: Mapping[str, NDArray], weights: _Weights) -> None:
     weights.wx.pack(params["Wx"])
     weights.wh.pack(params["Wh"])
     for name, to in zip(("gx", "gh", "b"), weights.gates, strict=True):
-        pack_columns(params[name][np.newaxis], weights.wh.gates, weights.wh.width, to)
+        pack_columns(params[name][np.newaxis], weights.wh.gates, FULL, to)
     for name, to in zip(("gc", "bc"), weights.cell, strict=False):
         to[: len(params[name])] = params[name]
 
@@ -92,7 +93,7 @@ def run(arrays: Arrays, weights: _Weights, n: int, first: int, last: int) -> Non
     """As `Recurrent._run`, but that z holds x_t Wx alone."""
     values, own = tuple(arrays), (weights.gates, weights.cell)
     normalise(values, *own, n, first, last)
-    forward(values, weights.wh.panels, *own, n, first, last)
+    forward(values, weights.wh.packed, *own, n, first, last)
 
 
 def run_back(arrays: Arrays, weights: _Weights, n: int, dy: NDArray, steps: Span) -> None:

@@ -12,7 +12,6 @@ from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
 from ..kernels.moments import gate_errors, gate_moments, moments, standardise
-from ..kernels.packing import FULL, whole
 from ..kernels.product import from_zero, product
 from ..kernels.vector import lanes, load, splat, store
 from .base import Span
@@ -127,14 +126,15 @@ def _put_out(arrays, cell, n, t, b):
 
 @kernel
 def forward(values, wh, gates, cell, n, first, last):
-    """values : `Arrays` as a plain tuple; wh packed (n, 4·Hp)."""
+    """values : `Arrays` as a plain tuple; wh packed (H, 4·Hp)."""
     arrays, nothing = Arrays(*values), np.int64(0)
     h = arrays.h
     count, width = h.shape[1], h.shape[2]
     start = (arrays.zero, nothing, nothing)
     for t in range(first, last):
         row = t * count * width
-        product(count, whole(n), (h, row, width), wh, FULL, start, (arrays.hn, 4 * row, 4 * width))
+        out = (arrays.hn, 4 * row, 4 * width)
+        product(count, (h, row, width), wh, start, out, t % 2 == 1)
         for b in range(count):
             _renew(arrays, gates, cell, n, t, b)
             _put_out(arrays, cell, n, t, b)
@@ -213,7 +213,7 @@ def backward(values, wh_transposed, gates, cell, n, dy, span):
     for t in range(steps.last - 1, steps.first - 1, -1):
         if t < steps.last - 1:
             rows = (side, nothing, 4 * width)
-            from_zero(count, rows, wh_transposed, arrays.zero, dh)
+            from_zero(count, rows, wh_transposed, arrays.zero, dh, t % 2 == 1)
         gather(dh, arrays.back, dy, t, steps, arrays.norms)
         for gate in range(4):
             arrays.slopes[t, gate] = 0.0

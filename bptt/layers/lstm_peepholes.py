@@ -21,7 +21,6 @@ from ..kernels.arithmetic import fma, total
 from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
-from ..kernels.packing import FULL, whole
 from ..kernels.product import from_zero, product
 from ..kernels.target import empty, padded, zeros
 from ..kernels.vector import lanes, load, splat, store
@@ -104,7 +103,7 @@ def make_arrays(n: int, room: Room) -> _Arrays:
 
 def run(arrays: _Arrays, weights: _Weights, n: int, first: int, last: int) -> None:
     """As `Recurrent._run`."""
-    _forward(arrays.z, arrays.h, arrays.c, weights.p, weights.wh.panels, n, first, last)
+    _forward(arrays.z, arrays.h, arrays.c, weights.p, weights.wh.packed, first, last)
 
 
 def run_back(arrays: _Arrays, weights: _Weights, n: int, dy: NDArray, steps: Span) -> None:
@@ -141,8 +140,8 @@ def _cells(z, h, c, p, t, unit):
 
 
 @kernel
-def _forward(z, h, c, p, wh, n, first, last):
-    """Arrays as in `_Arrays`; p (3, Hp) in; wh packed (n, 4·Hp)."""
+def _forward(z, h, c, p, wh, first, last):
+    """Arrays as in `_Arrays`; p (3, Hp) in; wh packed (H, 4·Hp)."""
     count, width = h.shape[1], h.shape[2]
     flat = z.reshape(z.size)
     for t in range(first, last):
@@ -150,10 +149,10 @@ def _forward(z, h, c, p, wh, n, first, last):
             before, at = (h, t * width, width), t * 4 * width
             start, out = (flat, at, 4 * width), (z, at, 4 * width)
             # To Numba `count` is a literal in here, for which it would compile `product` once more.
-            product(h.shape[1], whole(n), before, wh, FULL, start, out)
+            product(h.shape[1], before, wh, start, out, t % 2 == 1)
         for unit in range(0, width, lanes(h)):
             if count > 1:
-                add_products(z, h, wh, n, t, unit)
+                add_products(z, h, wh, t, unit)
             _cells(z, h, c, p, t, unit)
 
 
@@ -218,6 +217,6 @@ def _backward(values, p, wh_transposed, dy, span):
         if t < steps.last - 1:
             after = (t + 1) * count * 4 * width
             z_after = (dz, after, 4 * width)
-            from_zero(count, z_after, wh_transposed, arrays.zero, dh)
+            from_zero(count, z_after, wh_transposed, arrays.zero, dh, t % 2 == 1)
         gather(dh, arrays.back, dy, t, steps, norms)
         _backward_cell(arrays, p, t)

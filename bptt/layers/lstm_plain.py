@@ -17,7 +17,6 @@ from ..kernels.arithmetic import fma, maximum, total
 from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
-from ..kernels.packing import FULL, whole
 from ..kernels.product import from_zero, product
 from ..kernels.target import FAR, empty, padded, zeros
 from ..kernels.tile import half_tile, tile, tile_height
@@ -89,7 +88,7 @@ def make_arrays(n: int, room: Room) -> _Arrays:
 
 def run(arrays: _Arrays, weights: RecurrentWeights, n: int, first: int, last: int) -> None:
     """As `Recurrent._run`."""
-    _forward(arrays.z, arrays.h, arrays.c, weights.wh.panels, n, first, last)
+    _forward(arrays.z, arrays.h, arrays.c, weights.wh.packed, first, last)
 
 
 def run_back(arrays: _Arrays, weights: RecurrentWeights, n: int, dy: NDArray, steps: Span) -> None:
@@ -98,17 +97,17 @@ def run_back(arrays: _Arrays, weights: RecurrentWeights, n: int, dy: NDArray, st
 
 
 @kernel
-def add_products(z, h, wh, n, t, unit):
-    """Add h_{t-1} Wh to z_t, for the gates of a vector of units from ``unit`` on."""
+def add_products(z, h, wh, t, unit):
+    """Add h_{t-1} Wh to z_t, for the gates of a vector of units from ``unit`` on; wh packed."""
+    panels, n, panel = wh[0], wh[1][0], 4 * lanes(h)
     count, width = h.shape[1], h.shape[2]
-    panel = 4 * lanes(h)
     half = n - unit <= lanes(h) // 2
     b = 0
     while b < count:
         height = tile_height(count - b)
         row = t * count + b
         here = (z, row * 4 * width + 4 * unit, 4 * width, 0)
-        before, weights = (h, row * width, width, 1), (wh, 4 * unit * n, 0, panel)
+        before, weights = (h, row * width, width, 1), (panels, 4 * unit * n, 0, panel)
         if half:
             half_tile(height, 4, n, before, weights, here, here)
         else:
@@ -141,8 +140,8 @@ def _cells(z, h, c, at, state, number, step):
 
 
 @kernel
-def _forward(z, h, c, wh, n, first, last):
-    """Arrays as in `_Arrays`; wh packed (n, 4·Hp)."""
+def _forward(z, h, c, wh, first, last):
+    """Arrays as in `_Arrays`; wh packed (H, 4·Hp)."""
     count, width, size = h.shape[1], h.shape[2], lanes(h)
     flat = z.reshape(z.size)
     for t in range(first, last):
@@ -150,11 +149,11 @@ def _forward(z, h, c, wh, n, first, last):
         if count == 1:
             before, start, out = (h, state, width), (flat, at, 4 * width), (z, at, 4 * width)
             # To Numba `count` is a literal in here, for which it would compile `product` once more.
-            product(h.shape[1], whole(n), before, wh, FULL, start, out)
+            product(h.shape[1], before, wh, start, out, t % 2 == 1)
             _cells(z, h, c, at, state, width // size, size)
         else:
             for unit in range(0, width, size):
-                add_products(z, h, wh, n, t, unit)
+                add_products(z, h, wh, t, unit)
                 _cells(z, h, c, at + 4 * unit, state + unit, count, width)
 
 
@@ -213,6 +212,6 @@ def _backward(values, wh_transposed, dy, span):
         if t < steps.last - 1:
             after = (t + 1) * count * 4 * width
             z_after = (dz, after, 4 * width)
-            from_zero(count, z_after, wh_transposed, arrays.zero, dh)
+            from_zero(count, z_after, wh_transposed, arrays.zero, dh, t % 2 == 1)
         gather(dh, arrays.back, dy, t, steps, norms)
         _backward_cell(arrays, t)

@@ -13,7 +13,6 @@ from ..checks import check_amount
 from ..kernels.activations import ACTIVATIONS, activate, check_activation, slope
 from ..kernels.compile import allocating_kernel, kernel
 from ..kernels.delta import gather
-from ..kernels.packing import FULL, whole
 from ..kernels.product import from_zero, product
 from ..kernels.step import add_gate_products
 from ..kernels.target import empty, padded, zeros
@@ -101,7 +100,7 @@ class RNN(Recurrent):
         return after[start : start + len(x) * self.n].reshape(len(x), self.n)
 
     def _run(self, arrays: _Arrays, weights: RecurrentWeights, first: int, last: int) -> None:
-        _forward(arrays.h, weights.wh.panels, self.n, ACTIVATIONS[self.activation], first, last)
+        _forward(arrays.h, weights.wh.packed, ACTIVATIONS[self.activation], first, last)
 
     def _run_back(
         self, arrays: _Arrays, weights: RecurrentWeights, dy: NDArray, steps: Span
@@ -144,14 +143,14 @@ class _Arrays(NamedTuple):
 
 
 @kernel
-def _forward(h, wh, n, activation, first, last):
-    """h (K+1, B, Hp) as in `_Arrays`; wh packed (n, Hp)."""
+def _forward(h, wh, activation, first, last):
+    """h (K+1, B, Hp) as in `_Arrays`; wh packed (H, Hp)."""
     count, width = h.shape[1], h.shape[2]
     size, flat = lanes(h), h.reshape(h.size)
     for t in range(first, last):
         before, now = t * count * width, (t + 1) * count * width
         start, out = (flat, now, width), (h, now, width)
-        product(count, whole(n), (h, before, width), wh, FULL, start, out)
+        product(count, (h, before, width), wh, start, out, t % 2 == 1)
         for j in range(now, now + count * width, size):
             store(h, j, activate(activation, load(h, j)))
             ask(h, j + count * width)
@@ -188,7 +187,7 @@ def _backward(values, wh_transposed, dy, activation, span):
         at = t * count * width
         if t < steps.last - 1:
             after = at + count * width
-            from_zero(count, (dz, after, width), wh_transposed, arrays.zero, dh)
+            from_zero(count, (dz, after, width), wh_transposed, arrays.zero, dh, t % 2 == 1)
         gather(dh, arrays.back, dy, t, steps, norms)
         for j in range(0, count * width, lanes(dh)):
             y = load(h, at + count * width + j)

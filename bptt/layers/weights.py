@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..kernels.outer import accumulate, scratch_sizes
-from ..kernels.packing import FULL, pack, pack_transposed, unpadded
+from ..kernels.packing import FULL, pack, pack_transposed, padded_halves, unpadded
 from ..kernels.product import product
 from ..kernels.target import empty, padded, zeros
 from .lookup import Lookup
@@ -43,29 +43,39 @@ class PackedWeights:
 
     Attributes
     ----------
-    panels : flat, W for ``x @ W``.
-    transposed : for ``g @ W.T``, W.T flat, its rows interleaved, and the runs of g.
+    packed : W for ``x @ W``: its panels, flat; the runs of x, as a `tile` knows them; the vectors
+        of a panel; and as in `padded_halves`.
+    transposed : W.T for ``g @ W.T``, its rows interleaved, in the same form.
     """
 
     def __init__(
         self, n_in: int, units: int, gates: int, dtype: DTypeLike, width: int = FULL
     ) -> None:
-        self.n_in, self.gates, self.width = n_in, gates, np.int64(width)
+        self.n_in, self.gates, width = n_in, gates, np.int64(width)
         columns = gates * padded(units, dtype)
-        self.panels = empty((n_in * columns,), dtype)
-        self.bias = zeros((columns,), dtype)
+        self.packed = (
+            empty((n_in * columns,), dtype),
+            unpadded(1, n_in, dtype),
+            width,
+            padded_halves(gates, units, width, dtype),
+        )
         self.transposed = (
             empty((gates * units * padded(n_in, dtype),), dtype),
             unpadded(gates, units, dtype),
+            FULL,
+            padded_halves(1, n_in, FULL, dtype),
         )
-        self._runs, self._bias = unpadded(1, n_in, dtype), (self.bias, 0, 0)
+        self._cut = padded_halves(gates, units, FULL, dtype)
+        self.bias = zeros((columns,), dtype)
+        self._bias = (self.bias, 0, 0)
         self._no_bias = (zeros((padded(n_in, dtype),), dtype), 0, 0)
 
     def pack(self, w: NDArray, b: NDArray | None = None) -> None:
         """Pack for going forward."""
-        pack(w, self.gates, self.width, self.panels)
+        panels, _, width, _ = self.packed
+        pack(w, self.gates, width, panels)
         if b is not None:
-            pack(b[None], self.gates, self.width, self.bias)
+            pack(b[None], self.gates, width, self.bias)
 
     def pack_transposed(self, w: NDArray) -> None:
         """Pack for going back."""
@@ -79,28 +89,13 @@ class PackedWeights:
             x.spread(rows, first, last, y)
             return
         lanes = y.shape[1]
-        product(
-            (last - first) * lanes,
-            self._runs,
-            _steps(x, first),
-            self.panels,
-            self.width,
-            self._bias,
-            _steps(y, first),
-        )
+        rows = (last - first) * lanes
+        product(rows, _steps(x, first), self.packed, self._bias, _steps(y, first), False)
 
     def back(self, g: NDArray, first: int, last: int, dx: NDArray) -> None:
         """Steps ``first`` to ``last`` of dx (K, B, padded n_in) = g @ W.T, for g (K, B, G·Np)."""
-        packed, runs = self.transposed
-        product(
-            (last - first) * g.shape[1],
-            runs,
-            _steps(g, first),
-            packed,
-            FULL,
-            self._no_bias,
-            _steps(dx, first),
-        )
+        rows = (last - first) * g.shape[1]
+        product(rows, _steps(g, first), self.transposed, self._no_bias, _steps(dx, first), False)
 
     def gradients(
         self,
@@ -153,6 +148,7 @@ class PackedWeights:
             _steps(h, first),
             _steps(g, first),
             self.gates,
+            self._cut,
             tuple(scratch),
             (dwx, dwh, db[np.newaxis]),
         )

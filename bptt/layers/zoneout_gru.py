@@ -23,9 +23,9 @@ def run(layer: GRU, arrays: Any, zone: Zone, weights: Any, first: int, last: int
     """As `Recurrent._run`."""
     values, wh = tuple(arrays), weights.wh
     if layer.reset_after:
-        _forward_after(values, zone.h, wh.panels, wh.bias, layer.n, first, last)
+        _forward_after(values, zone.h, wh.packed, wh.bias, first, last)
     else:
-        _forward_before(values, zone.h, wh.panels, weights.whn.panels, layer.n, first, last)
+        _forward_before(values, zone.h, wh.packed, weights.whn.packed, first, last)
 
 
 def run_back(layer: GRU, arrays: Any, zone: Zone, weights: Any, dy: NDArray, steps: Span) -> None:
@@ -38,20 +38,20 @@ def run_back(layer: GRU, arrays: Any, zone: Zone, weights: Any, dy: NDArray, ste
 
 
 @kernel
-def _forward_after(values, share, wh, bias, n, first, last):
+def _forward_after(values, share, wh, bias, first, last):
     """values : `gru_after._Arrays` as a plain tuple; share as in `Zone`; wh and its bias packed."""
     arrays = gru_after._Arrays(*values)
     for t in range(first, last):
-        gru_after._forward(arrays.z, arrays.m, arrays.h, arrays.side, wh, bias, n, t, t + 1)
+        gru_after._forward(arrays.z, arrays.m, arrays.h, arrays.side, wh, bias, t, t + 1)
         mix(share, arrays.h, t)
 
 
 @kernel
-def _forward_before(values, share, wh, whn, n, first, last):
+def _forward_before(values, share, wh, whn, first, last):
     """values : `gru_before._Arrays` as a plain tuple; share as in `Zone`; wh and whn packed."""
     arrays = gru_before._Arrays(*values)
     for t in range(first, last):
-        gru_before._forward(values, wh, whn, n, t, t + 1)
+        gru_before._forward(values, wh, whn, t, t + 1)
         mix(share, arrays.h, t)
 
 
@@ -75,7 +75,7 @@ def _backward_after(values, zone_values, wh_transposed, dy, span):
         if t < steps.last - 1:
             _join(arrays.direct, zone.held)
             side = (arrays.side, nothing, 3 * width)
-            from_rows(count, side, wh_transposed, arrays.direct, zone.dh)
+            from_rows(count, side, wh_transposed, arrays.direct, zone.dh, t % 2 == 1)
         gather(zone.dh, arrays.back, dy, t, steps, arrays.norms)
         split(zone.h, t, zone.dh, zone.held, arrays.dh)
         gru_after._backward_cell(arrays, t)
@@ -94,10 +94,10 @@ def _backward_before(values, zone_values, wh_transposed, whn_transposed, dy, spa
         if t < steps.last - 1:
             _join(arrays.direct, zone.held)
             after = (arrays.dgates, 2 * (row + count * width), 2 * width)
-            from_rows(count, after, wh_transposed, arrays.direct, zone.dh)
+            from_rows(count, after, wh_transposed, arrays.direct, zone.dh, t % 2 == 1)
         gather(zone.dh, arrays.back, dy, t, steps, arrays.norms)
         split(zone.h, t, zone.dh, zone.held, arrays.dh)
         gru_before._backward_n(arrays, t)
         n = (arrays.dn, row, width)
-        from_zero(count, n, whn_transposed, arrays.zero, arrays.drh)
+        from_zero(count, n, whn_transposed, arrays.zero, arrays.drh, t % 2 == 1)
         gru_before._backward_r(arrays, t)

@@ -25,7 +25,7 @@ def run(
 ) -> None:  # fmt: skip
     """As `Recurrent._run`."""
     states = arrays.z, arrays.h, arrays.c
-    _forward(*states, zone.h, zone.c, zone.inner, weights.wh.panels, layer.n, first, last)
+    _forward(*states, zone.h, zone.c, zone.inner, weights.wh.packed, first, last)
 
 
 def run_back(
@@ -37,10 +37,10 @@ def run_back(
 
 
 @kernel
-def _forward(z, h, c, share, share_c, inner, wh, n, first, last):
-    """Arrays as in `_Arrays` and `Zone`; wh packed (n, 4·Hp)."""
+def _forward(z, h, c, share, share_c, inner, wh, first, last):
+    """Arrays as in `_Arrays` and `Zone`; wh packed (H, 4·Hp)."""
     for t in range(first, last):
-        lstm_plain._forward(z, h, c, wh, n, t, t + 1)
+        lstm_plain._forward(z, h, c, wh, t, t + 1)
         copy_row(c, t + 1, inner, t)
         mix(share, h, t)
         mix(share_c, c, t)
@@ -94,6 +94,6 @@ def _backward(values, zone_values, wh_transposed, dy, span):
     for t in range(steps.last - 1, steps.first - 1, -1):
         if t < steps.last - 1:
             after = (arrays.dz, (t + 1) * count * 4 * width, 4 * width)
-            from_rows(count, after, wh_transposed, zone.held, zone.dh)
+            from_rows(count, after, wh_transposed, zone.held, zone.dh, t % 2 == 1)
         gather(zone.dh, arrays.back, dy, t, steps, arrays.norms)
         _backward_cell(arrays, zone, t)

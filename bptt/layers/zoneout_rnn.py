@@ -23,7 +23,7 @@ def run(
 ) -> None:  # fmt: skip
     """As `Recurrent._run`."""
     number = ACTIVATIONS[layer.activation]
-    _forward(arrays.h, zone.h, zone.inner, weights.wh.panels, layer.n, number, first, last)
+    _forward(arrays.h, zone.h, zone.inner, weights.wh.packed, number, first, last)
 
 
 def run_back(
@@ -36,10 +36,10 @@ def run_back(
 
 
 @kernel
-def _forward(h, share, inner, wh, n, activation, first, last):
-    """h, share and inner as in `_Arrays` and `Zone`; wh packed (n, Hp)."""
+def _forward(h, share, inner, wh, activation, first, last):
+    """h, share and inner as in `_Arrays` and `Zone`; wh packed (H, Hp)."""
     for t in range(first, last):
-        rnn._forward(h, wh, n, activation, t, t + 1)
+        rnn._forward(h, wh, activation, t, t + 1)
         copy_row(h, t + 1, inner, t)
         mix(share, h, t)
 
@@ -54,7 +54,7 @@ def _backward(values, zone_values, wh_transposed, dy, activation, span):
         at = t * count * width
         if t < steps.last - 1:
             after = (dz, at + count * width, width)
-            from_rows(count, after, wh_transposed, zone.held, zone.dh)
+            from_rows(count, after, wh_transposed, zone.held, zone.dh, t % 2 == 1)
         gather(zone.dh, arrays.back, dy, t, steps, arrays.norms)
         split(zone.h, t, zone.dh, zone.held, through)
         for j in range(0, count * width, lanes(through)):

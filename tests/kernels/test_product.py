@@ -6,7 +6,6 @@ from helpers import few
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bptt.kernels.packing import unpadded
 from bptt.kernels.product import from_rows, from_zero
 from bptt.kernels.target import lanes_of, padded
 from bptt.layers.lookup import Lookup
@@ -102,9 +101,8 @@ def test_products_that_begin_from_zero_and_from_rows(lanes, dtype):
     packed.pack(w)
     rows, start = (a, np.int64(lanes * n), np.int64(n)), interleaved(d, 1, dtype)
     found = np.full((2, lanes, width), 99, dtype)
-    forward = packed.panels, unpadded(1, n, dtype)
-    from_zero(lanes, rows, forward, np.zeros(width, dtype), found[0])
-    from_rows(lanes, rows, forward, start, found[1])
+    from_zero(lanes, rows, packed.packed, np.zeros(width, dtype), found[0], False)
+    from_rows(lanes, rows, packed.packed, start, found[1], True)
     product, terms = (f(a[1]).astype(float) @ f(w) for f in (np.asarray, np.abs))
     assert_near(found[0, :, :units], product, dtype, terms)
     assert_near(found[1, :, :units], product + d, dtype, terms + np.abs(d))
