@@ -66,8 +66,9 @@ def product(m, rows_a, packed, rows_d, rows_c, turned):
     packed : in, B as in `PackedWeights`.
     rows_d : in, of a flat array, padded to whole vectors; a row of 0 repeats the first.
     rows_c : out, of an array (K, B, N), with N as its row. May share its memory with D.
-    turned : whether the last panel comes first. Loops over time take turns, so that each step
-        begins with the weights that the one before left in the first cache.
+    turned : whether the last panel comes first. Loops over time take turns, so that with one row
+        each step begins with the panel that the one before left in the first cache. Of weights that
+        fit in there, or twice over do not, two panels at once are better than one in turn.
 
     Numba compiles a kernel once more for other dimensions of an array, and for an argument that is
     a literal: all calls agree in these.
@@ -77,8 +78,8 @@ def product(m, rows_a, packed, rows_d, rows_c, turned):
     size, k = lanes(c), runs[0]
     vectors = c_row // size
     panels = panel_count(vectors, width)
-    done = 0
-    if m == 1 and b.size * b.itemsize <= NEAR:
+    done, parts_near = 0, b.size * b.itemsize / NEAR
+    if m == 1 and (parts_near <= 1 or parts_near > 2):
         done = _row_product(rows_a, packed, rows_d, rows_c, panels)
     for q in range(done, panels):
         p = done + panels - 1 - q if turned else q
