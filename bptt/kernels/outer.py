@@ -97,7 +97,7 @@ def _add_outer(n, count, rows, w, cut, panel, start, sums, at, ahead_g, ahead_h)
         out = (sums, at + columns * i, columns, 0)
         a, b = (rows, _place(i, count), 1, _ROW), (panel, 0, 0, columns)
         before = (sums, start, 0, 0) if repeated else out
-        if cut == 0:
+        if cut == 0 or (cut == 1 and height < TILE_ROWS):
             tile(height, w, count, a, b, before, out)
         elif cut == 1:
             tail_tile(height, w, count, a, b, before, out)

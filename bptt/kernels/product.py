@@ -7,7 +7,7 @@ import numpy as np
 from .compile import kernel
 from .packing import FULL, panel_bounds, panel_count
 from .target import NEAR
-from .tile import half_tile, narrow_height, tail_tile, tile, tile_height, tile_row
+from .tile import TILE_ROWS, half_tile, narrow_height, tail_tile, tile, tile_height, tile_row
 from .vector import lanes
 
 __all__ = ["from_rows", "from_zero", "product"]
@@ -45,7 +45,7 @@ def _panel_product(m, runs, rows_a, rows_b, width, cut, rows_d, rows_c):
         height = tile_height(m - r) if width == FULL else narrow_height(m - r)
         left = (a, a_first + r * a_row, a_row, 1)
         start, out = (d, d_first + r * d_row, d_row, 0), (c, c_first + r * c_row, c_row, 0)
-        if cut == 0:
+        if cut == 0 or (cut == 1 and height < TILE_ROWS):
             tile(height, width, runs, left, rows_b, start, out)
         elif cut == 1:
             tail_tile(height, width, runs, left, rows_b, start, out)

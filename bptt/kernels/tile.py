@@ -27,6 +27,7 @@ from .tile_ir import Runs, emit_tile, operand, switch
 from .vector import Vec
 
 __all__ = [
+    "TAIL_WIDTHS",
     "TILE_ROWS",
     "half_tile",
     "narrow_height",
@@ -40,6 +41,8 @@ TILE_ROWS = target().tile_rows
 """The most rows that a tile of 4 vectors takes."""
 _NARROW_ROWS = target().narrow_rows
 """The most rows that a narrower one takes."""
+TAIL_WIDTHS = 3, 4
+"""Vectors of a `tail_tile`: of fewer, half of one is seldom met."""
 
 
 def _runs_type(k: Any) -> Any:
@@ -50,10 +53,13 @@ def _matrix_type(matrix: Any) -> types.Tuple:
     return types.Tuple((matrix[0], types.intp, types.intp, types.intp))
 
 
-def _compiled(inner: int, last: int) -> Callable[..., Any]:
+def _compiled(
+    inner: int, last: int, least: int = 1, known: tuple[int, ...] = (1, 2, 3, 4)
+) -> Callable[..., Any]:
     """The tile that computes only a part of each vector.
 
-    inner, last : one over that part, of the last vector and of those before it.
+    inner, last : one over that part, of the vectors before the last and of the last.
+    least, known : the fewest rows, and the widths, that may come: each case takes time to compile.
     """
 
     def compiled(
@@ -64,7 +70,7 @@ def _compiled(inner: int, last: int) -> Callable[..., Any]:
         if isinstance(width, types.IntegerLiteral):
             widths = [width.literal_value]
         else:
-            widths, width = [1, 2, 3, 4], n
+            widths, width = list(known), n
         vec = Vec(c[0].dtype)
 
         def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
@@ -83,7 +89,7 @@ def _compiled(inner: int, last: int) -> Callable[..., Any]:
                     emit_tile, builder, vector, r, runs, a, [(b, [front] * (w - 1) + [tail])], d, c
                 )
                 for w in widths
-                for r in range(1, (TILE_ROWS if w == 4 else _NARROW_ROWS) + 1)
+                for r in range(least, (TILE_ROWS if w == 4 else _NARROW_ROWS) + 1)
             }
             switch(builder, key, cases)
             return context.get_dummy_value()
@@ -146,11 +152,7 @@ def _plain_row(widths: int, k: _Steps, a: Any, b: Any, b2: Any, d: Any, c: Any) 
     _plain(1, widths - first, k, a, b2, d2, c2)
 
 
-def _tile(inner: int, last: int) -> Callable[..., Any]:
-    return intrinsic(prefer_literal=True)(_compiled(inner, last)) if JIT else _plain
-
-
-tile = _tile(inner=1, last=1)
+tile = intrinsic(prefer_literal=True)(_compiled(inner=1, last=1)) if JIT else _plain
 """``tile(rows, width, k, A, B, D, C)``: each matrix is (array, first, row stride, k stride).
 
 ``rows`` is what `tile_height` says, or `narrow_height` for up to 3 vectors; ``width`` 1 to 4
@@ -158,16 +160,16 @@ vectors, a literal where it can be. A's strides are those of its two indices; B 
 of k, D and C only that of rows (their other stride is not used). C may be D.
 """
 
-half_tile = _tile(inner=2, last=2)
+half_tile = intrinsic(prefer_literal=True)(_compiled(inner=2, last=2)) if JIT else _plain
 """As `tile`, but only the first half of every vector is computed, and the second becomes zero.
 
 For the last units of gates, where the second halves are padding.
 """
 
-tail_tile = _tile(inner=1, last=2)
+tail_tile = intrinsic(_compiled(1, 2, TILE_ROWS, TAIL_WIDTHS)) if JIT else _plain
 """As `tile`, but only the first half of the last vector is computed, and the second becomes zero.
 
-For the last columns, where what follows is padding.
+For the last columns, where what follows is padding; of `TAIL_WIDTHS`, and `TILE_ROWS` or more.
 """
 
 tile_row = intrinsic(_compiled_row) if JIT else _plain_row

@@ -90,8 +90,9 @@ def test_products_of_any_size(sizes, gates, dtype, data):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("lanes", [1, 2, 7])
-def test_products_that_begin_from_zero_and_from_rows(lanes, dtype):
-    n, units = 5, 19
+@pytest.mark.parametrize("sizes", [(5, 19), (100, 100), (60, 200)])
+def test_products_that_begin_from_zero_and_from_rows(sizes, lanes, dtype):
+    n, units = sizes
     rng = np.random.default_rng(2)
     w, a, d = (
         rng.normal(size=shape).astype(dtype)
@@ -107,6 +108,9 @@ def test_products_that_begin_from_zero_and_from_rows(lanes, dtype):
     assert_near(found[0, :, :units], product, dtype, terms)
     assert_near(found[1, :, :units], product + d, dtype, terms + np.abs(d))
     assert not found[..., units:].any()
+    turned = np.full((lanes, width), 99, dtype)
+    from_zero(lanes, rows, packed.packed, np.zeros(width, dtype), turned, True)
+    np.testing.assert_array_equal(turned, found[0])
 
 
 def check_gradient(seed, sizes, gates, dtype, first):
