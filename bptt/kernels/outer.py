@@ -13,7 +13,7 @@ from .compile import kernel
 from .moves import copier
 from .packing import FULL, panel_bounds, panel_count
 from .target import FAR, lanes_of
-from .tile import TILE_ROWS, half_tile, tail_tile, tile
+from .tile import TILE_ROWS, half_tile, tile
 from .vector import ask_row, lanes, load, store
 
 __all__ = ["accumulate", "scratch_sizes"]
@@ -86,7 +86,7 @@ def _add_outer(n, count, rows, w, cut, panel, start, sums, at, ahead_g, ahead_h)
     """Rows of ``sums`` from ``at`` on = those of ``sums`` from ``start`` on + A.T @ panel.
 
     rows : A (count, n) as `_gather_rows` left it.
-    w, cut : vectors of the panel; of how many only the first half is wanted: 0, 1 or all of 4.
+    w, cut : vectors of the panel; of how many only the first half is wanted, if that is all of 4.
     start : as ``at``; or, where only zeros are, those, which are then read for every row.
     ahead_g, ahead_h : what is asked for meanwhile, a part with every tile.
     """
@@ -97,12 +97,10 @@ def _add_outer(n, count, rows, w, cut, panel, start, sums, at, ahead_g, ahead_h)
         out = (sums, at + columns * i, columns, 0)
         a, b = (rows, _place(i, count), 1, _ROW), (panel, 0, 0, columns)
         before = (sums, start, 0, 0) if repeated else out
-        if cut == 0 or (cut == 1 and height < TILE_ROWS):
-            tile(height, w, count, a, b, before, out)
-        elif cut == 1:
-            tail_tile(height, w, count, a, b, before, out)
-        else:
+        if cut == FULL:
             half_tile(height, 4, count, a, b, before, out)
+        else:
+            tile(height, w, count, a, b, before, out)
         if far:
             _ask_for(*ahead_g, i // TILE_ROWS)
             _ask_for(*ahead_h, i // TILE_ROWS)
