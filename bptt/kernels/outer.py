@@ -82,11 +82,11 @@ def _ask_for(rows, count, share, columns, part):
 
 
 @kernel
-def _add_outer(n, count, rows, w, cut, panel, start, sums, at, ahead_g, ahead_h):
+def _add_outer(n, count, rows, w, half, panel, start, sums, at, ahead_g, ahead_h):
     """Rows of ``sums`` from ``at`` on = those of ``sums`` from ``start`` on + A.T @ panel.
 
     rows : A (count, n) as `_gather_rows` left it.
-    w, cut : vectors of the panel; of how many only the first half is wanted, if that is all of 4.
+    w, half : vectors of the panel; whether only the first half of each is wanted, of 4.
     start : as ``at``; or, where only zeros are, those, which are then read for every row.
     ahead_g, ahead_h : what is asked for meanwhile, a part with every tile.
     """
@@ -97,7 +97,7 @@ def _add_outer(n, count, rows, w, cut, panel, start, sums, at, ahead_g, ahead_h)
         out = (sums, at + columns * i, columns, 0)
         a, b = (rows, _place(i, count), 1, _ROW), (panel, 0, 0, columns)
         before = (sums, start, 0, 0) if repeated else out
-        if cut == FULL:
+        if half:
             half_tile(height, 4, count, a, b, before, out)
         else:
             tile(height, w, count, a, b, before, out)
@@ -141,22 +141,22 @@ def _scatter(sums, gates, out):
 
 
 @kernel
-def accumulate(m, rows_x, rows_h, rows_g, gates, cut, scratch, out):
+def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out):
     """The gradient of weights and bias: [x h 1].T @ g, over all rows (steps and lanes).
 
     m : rows; may be 0.
     rows_x, rows_h : in, of arrays (K, B, I or wider) and (K, B, H or wider), as in `product`.
     rows_g : in, of the error at the gates (K, B, G·Np), interleaved.
-    gates, cut : G, and as in `padded_halves`.
+    gates : G.
     scratch : panel, rows and sums, of `scratch_sizes`.
     out : out, dWx (I, G·N), dWh (H, G·N) and db (1, G·N); H may be 0.
     """
     nothing = np.int64(0)  # Numba compiles a kernel once more for an argument that is a literal.
     (x, x_first, x_row), (h, h_first, h_row), (g, g_first, g_row) = rows_x, rows_h, rows_g
     panel, rows, sums = scratch
-    dwx, dwh, _ = out
+    dwx, dwh, db = out
     size = lanes(sums)
-    n_x, n_h = dwx.shape[0], dwh.shape[0]
+    n_x, n_h, units = dwx.shape[0], dwh.shape[0], db.shape[1] // gates
     n = n_x + n_h + 1
     vectors = g_row // size
     panels = panel_count(vectors, FULL)
@@ -178,13 +178,11 @@ def accumulate(m, rows_x, rows_h, rows_g, gates, cut, scratch, out):
             at = first * size * n
             _gather_panel(g, here + first * size, g_row, count, columns, panel)
             start = at if r else zeros
-            cut_here = cut if p == panels - 1 else 0
+            half = gates == FULL and units - first * size // gates <= size // 2
             next_panel = here + (end * size if end < vectors else count * g_row)
             ahead_g = (g, next_panel, g_row), asked, share, columns
             begun = p * tiles * share_h
             next_rows = (h, h_first + (r + count + begun) * h_row, h_row)
             ahead_h = next_rows, asked_h - begun, share_h, h_row
-            _add_outer(
-                n, count, rows, end - first, cut_here, panel, start, sums, at, ahead_g, ahead_h
-            )
+            _add_outer(n, count, rows, end - first, half, panel, start, sums, at, ahead_g, ahead_h)
     _scatter(sums, gates, out)

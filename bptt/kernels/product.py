@@ -45,17 +45,17 @@ def _panel_product(m, runs, rows_a, rows_b, width, cut, rows_d, rows_c):
         height = tile_height(m - r) if width == FULL else narrow_height(m - r)
         left = (a, a_first + r * a_row, a_row, 1)
         start, out = (d, d_first + r * d_row, d_row, 0), (c, c_first + r * c_row, c_row, 0)
-        if cut == 0 or (cut == 1 and height < TILE_ROWS):
-            tile(height, width, runs, left, rows_b, start, out)
-        elif cut == 1:
+        if cut == FULL:
+            half_tile(height, 4, runs, left, rows_b, start, out)
+        elif cut == 1 and height >= TILE_ROWS:
             tail_tile(height, width, runs, left, rows_b, start, out)
         else:
-            half_tile(height, 4, runs, left, rows_b, start, out)
+            tile(height, width, runs, left, rows_b, start, out)
         r += height
 
 
 @kernel
-def product(m, rows_a, packed, rows_d, rows_c, turned):
+def product(m, rows_a, packed, rows_d, rows_c, turn):
     """C = D + A B with packed B.
 
     Matrices inside arrays are *rows*, a tuple (array, first, row): element (r, i) is at flat index
@@ -66,9 +66,9 @@ def product(m, rows_a, packed, rows_d, rows_c, turned):
     packed : in, B as in `PackedWeights`.
     rows_d : in, of a flat array, padded to whole vectors; a row of 0 repeats the first.
     rows_c : out, of an array (K, B, N), with N as its row. May share its memory with D.
-    turned : whether the last panel comes first. Loops over time take turns, so that with one row
-        each step begins with the panel that the one before left in the first cache. Of weights that
-        fit in there, or twice over do not, two panels at once are better than one in turn.
+    turn : the step, in a loop over time, or 0. At odd ones the last panel comes first, so that with
+        one row each step begins with the panel that the one before left in the first cache. Of
+        weights that fit in there, or twice over do not, two panels at once are better than that.
 
     Numba compiles a kernel once more for other dimensions of an array, and for an argument that is
     a literal: all calls agree in these.
@@ -82,7 +82,7 @@ def product(m, rows_a, packed, rows_d, rows_c, turned):
     if m == 1 and (parts_near <= 1 or parts_near > 2):
         done = _row_product(rows_a, packed, rows_d, rows_c, panels)
     for q in range(done, panels):
-        p = done + panels - 1 - q if turned else q
+        p = done + panels - 1 - q if turn % 2 == 1 else q
         first, end = panel_bounds(p, vectors, panels)
         column = first * size
         rows_b = (b, column * k, 0, (end - first) * size)
@@ -92,16 +92,16 @@ def product(m, rows_a, packed, rows_d, rows_c, turned):
 
 
 @kernel
-def from_zero(m, rows_a, packed, zero, c, turned):
+def from_zero(m, rows_a, packed, zero, c, turn):
     """C = A B for packed B, as `product`; C is all of ``c`` (m, N), and ``zero`` (N,) its start."""
     nothing, columns = np.int64(0), c.shape[1]
     rows_c = (c.reshape((1, c.shape[0], columns)), nothing, columns)
-    product(m, rows_a, packed, (zero, nothing, nothing), rows_c, turned)
+    product(m, rows_a, packed, (zero, nothing, nothing), rows_c, turn)
 
 
 @kernel
-def from_rows(m, rows_a, packed, start, c, turned):
+def from_rows(m, rows_a, packed, start, c, turn):
     """C = D + A B for packed B, as `product`; D and C are all of ``start`` and ``c`` (m, N)."""
     nothing, columns = np.int64(0), c.shape[1]
     rows_c = (c.reshape((1, c.shape[0], columns)), nothing, columns)
-    product(m, rows_a, packed, (start.reshape(start.size), nothing, columns), rows_c, turned)
+    product(m, rows_a, packed, (start.reshape(start.size), nothing, columns), rows_c, turn)

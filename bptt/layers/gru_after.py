@@ -186,7 +186,7 @@ def _forward(z, m, h, side, wh, bias, first, last):
         if count == 1:
             before, out = (h, state, width), (side, nothing, 3 * width)
             # To Numba `count` is a literal in here, for which it would compile `product` once more.
-            product(h.shape[1], before, wh, (bias, nothing, nothing), out, t % 2 == 1)
+            product(h.shape[1], before, wh, (bias, nothing, nothing), out, t)
             _cells(z, m, h, side, at, state, width // size, size)
         else:
             for unit in range(0, width, size):
@@ -248,7 +248,7 @@ def _backward(values, wh_transposed, dy, span):
     for t in range(steps.last - 1, steps.first - 1, -1):
         if t < steps.last - 1:
             side = (arrays.side, nothing, 3 * width)
-            from_rows(count, side, wh_transposed, arrays.direct, dh, t % 2 == 1)
+            from_rows(count, side, wh_transposed, arrays.direct, dh, t)
         gather(dh, arrays.back, dy, t, steps, arrays.norms)
         _backward_cell(arrays, t)
 

@@ -196,9 +196,9 @@ def _forward(values, wh, whn, first, last):
     for t in range(first, last):
         row = t * count * width
         gates, after = (arrays.gates, nothing, 2 * width), (h, row + count * width, width)
-        product(count, (h, row, width), wh, zero, gates, t % 2 == 1)
+        product(count, (h, row, width), wh, zero, gates, t)
         _reset(arrays, t)
-        product(count, (arrays.rh, row, width), whn, zero, after, t % 2 == 1)
+        product(count, (arrays.rh, row, width), whn, zero, after, t)
         _renew(arrays.z, h, t)
 
 
@@ -258,9 +258,9 @@ def _backward(values, wh_transposed, whn_transposed, dy, span):
         row = t * count * width
         if t < steps.last - 1:
             after = (dgates, 2 * (row + count * width), 2 * width)
-            from_rows(count, after, wh_transposed, arrays.direct, dh, t % 2 == 1)
+            from_rows(count, after, wh_transposed, arrays.direct, dh, t)
         gather(dh, arrays.back, dy, t, steps, arrays.norms)
         _backward_n(arrays, t)
         n = (dn, row, width)
-        from_zero(count, n, whn_transposed, arrays.zero, arrays.drh, t % 2 == 1)
+        from_zero(count, n, whn_transposed, arrays.zero, arrays.drh, t)
         _backward_r(arrays, t)

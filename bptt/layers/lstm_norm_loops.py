@@ -134,7 +134,7 @@ def forward(values, wh, gates, cell, n, first, last):
     for t in range(first, last):
         row = t * count * width
         out = (arrays.hn, 4 * row, 4 * width)
-        product(count, (h, row, width), wh, start, out, t % 2 == 1)
+        product(count, (h, row, width), wh, start, out, t)
         for b in range(count):
             _renew(arrays, gates, cell, n, t, b)
             _put_out(arrays, cell, n, t, b)
@@ -213,7 +213,7 @@ def backward(values, wh_transposed, gates, cell, n, dy, span):
     for t in range(steps.last - 1, steps.first - 1, -1):
         if t < steps.last - 1:
             rows = (side, nothing, 4 * width)
-            from_zero(count, rows, wh_transposed, arrays.zero, dh, t % 2 == 1)
+            from_zero(count, rows, wh_transposed, arrays.zero, dh, t)
         gather(dh, arrays.back, dy, t, steps, arrays.norms)
         for gate in range(4):
             arrays.slopes[t, gate] = 0.0

@@ -149,7 +149,7 @@ def _forward(z, h, c, p, wh, first, last):
             before, at = (h, t * width, width), t * 4 * width
             start, out = (flat, at, 4 * width), (z, at, 4 * width)
             # To Numba `count` is a literal in here, for which it would compile `product` once more.
-            product(h.shape[1], before, wh, start, out, t % 2 == 1)
+            product(h.shape[1], before, wh, start, out, t)
         for unit in range(0, width, lanes(h)):
             if count > 1:
                 add_products(z, h, wh, t, unit)
@@ -217,6 +217,6 @@ def _backward(values, p, wh_transposed, dy, span):
         if t < steps.last - 1:
             after = (t + 1) * count * 4 * width
             z_after = (dz, after, 4 * width)
-            from_zero(count, z_after, wh_transposed, arrays.zero, dh, t % 2 == 1)
+            from_zero(count, z_after, wh_transposed, arrays.zero, dh, t)
         gather(dh, arrays.back, dy, t, steps, norms)
         _backward_cell(arrays, p, t)

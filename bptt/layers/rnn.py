@@ -150,7 +150,7 @@ def _forward(h, wh, activation, first, last):
     for t in range(first, last):
         before, now = t * count * width, (t + 1) * count * width
         start, out = (flat, now, width), (h, now, width)
-        product(count, (h, before, width), wh, start, out, t % 2 == 1)
+        product(count, (h, before, width), wh, start, out, t)
         for j in range(now, now + count * width, size):
             store(h, j, activate(activation, load(h, j)))
             ask(h, j + count * width)
@@ -187,7 +187,7 @@ def _backward(values, wh_transposed, dy, activation, span):
         at = t * count * width
         if t < steps.last - 1:
             after = at + count * width
-            from_zero(count, (dz, after, width), wh_transposed, arrays.zero, dh, t % 2 == 1)
+            from_zero(count, (dz, after, width), wh_transposed, arrays.zero, dh, t)
         gather(dh, arrays.back, dy, t, steps, norms)
         for j in range(0, count * width, lanes(dh)):
             y = load(h, at + count * width + j)

@@ -65,7 +65,6 @@ class PackedWeights:
             FULL,
             padded_halves(1, n_in, FULL, dtype),
         )
-        self._cut = padded_halves(gates, units, FULL, dtype)
         self.bias = zeros((columns,), dtype)
         self._bias = (self.bias, 0, 0)
         self._no_bias = (zeros((padded(n_in, dtype),), dtype), 0, 0)
@@ -90,12 +89,12 @@ class PackedWeights:
             return
         lanes = y.shape[1]
         rows = (last - first) * lanes
-        product(rows, _steps(x, first), self.packed, self._bias, _steps(y, first), False)
+        product(rows, _steps(x, first), self.packed, self._bias, _steps(y, first), 0)
 
     def back(self, g: NDArray, first: int, last: int, dx: NDArray) -> None:
         """Steps ``first`` to ``last`` of dx (K, B, padded n_in) = g @ W.T, for g (K, B, G·Np)."""
         rows = (last - first) * g.shape[1]
-        product(rows, _steps(g, first), self.transposed, self._no_bias, _steps(dx, first), False)
+        product(rows, _steps(g, first), self.transposed, self._no_bias, _steps(dx, first), 0)
 
     def gradients(
         self,
@@ -148,7 +147,6 @@ class PackedWeights:
             _steps(h, first),
             _steps(g, first),
             self.gates,
-            self._cut,
             tuple(scratch),
             (dwx, dwh, db[np.newaxis]),
         )

@@ -75,7 +75,7 @@ def _backward_after(values, zone_values, wh_transposed, dy, span):
         if t < steps.last - 1:
             _join(arrays.direct, zone.held)
             side = (arrays.side, nothing, 3 * width)
-            from_rows(count, side, wh_transposed, arrays.direct, zone.dh, t % 2 == 1)
+            from_rows(count, side, wh_transposed, arrays.direct, zone.dh, t)
         gather(zone.dh, arrays.back, dy, t, steps, arrays.norms)
         split(zone.h, t, zone.dh, zone.held, arrays.dh)
         gru_after._backward_cell(arrays, t)
@@ -94,10 +94,10 @@ def _backward_before(values, zone_values, wh_transposed, whn_transposed, dy, spa
         if t < steps.last - 1:
             _join(arrays.direct, zone.held)
             after = (arrays.dgates, 2 * (row + count * width), 2 * width)
-            from_rows(count, after, wh_transposed, arrays.direct, zone.dh, t % 2 == 1)
+            from_rows(count, after, wh_transposed, arrays.direct, zone.dh, t)
         gather(zone.dh, arrays.back, dy, t, steps, arrays.norms)
         split(zone.h, t, zone.dh, zone.held, arrays.dh)
         gru_before._backward_n(arrays, t)
         n = (arrays.dn, row, width)
-        from_zero(count, n, whn_transposed, arrays.zero, arrays.drh, t % 2 == 1)
+        from_zero(count, n, whn_transposed, arrays.zero, arrays.drh, t)
         gru_before._backward_r(arrays, t)

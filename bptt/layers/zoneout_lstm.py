@@ -94,6 +94,6 @@ def _backward(values, zone_values, wh_transposed, dy, span):
     for t in range(steps.last - 1, steps.first - 1, -1):
         if t < steps.last - 1:
             after = (arrays.dz, (t + 1) * count * 4 * width, 4 * width)
-            from_rows(count, after, wh_transposed, zone.held, zone.dh, t % 2 == 1)
+            from_rows(count, after, wh_transposed, zone.held, zone.dh, t)
         gather(zone.dh, arrays.back, dy, t, steps, arrays.norms)
         _backward_cell(arrays, zone, t)

@@ -54,7 +54,7 @@ def _backward(values, zone_values, wh_transposed, dy, activation, span):
         at = t * count * width
         if t < steps.last - 1:
             after = (dz, at + count * width, width)
-            from_rows(count, after, wh_transposed, zone.held, zone.dh, t % 2 == 1)
+            from_rows(count, after, wh_transposed, zone.held, zone.dh, t)
         gather(zone.dh, arrays.back, dy, t, steps, arrays.norms)
         split(zone.h, t, zone.dh, zone.held, through)
         for j in range(0, count * width, lanes(through)):

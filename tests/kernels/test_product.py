@@ -102,14 +102,14 @@ def test_products_that_begin_from_zero_and_from_rows(sizes, lanes, dtype):
     packed.pack(w)
     rows, start = (a, np.int64(lanes * n), np.int64(n)), interleaved(d, 1, dtype)
     found = np.full((2, lanes, width), 99, dtype)
-    from_zero(lanes, rows, packed.packed, np.zeros(width, dtype), found[0], False)
-    from_rows(lanes, rows, packed.packed, start, found[1], True)
+    from_zero(lanes, rows, packed.packed, np.zeros(width, dtype), found[0], 0)
+    from_rows(lanes, rows, packed.packed, start, found[1], 1)
     product, terms = (f(a[1]).astype(float) @ f(w) for f in (np.asarray, np.abs))
     assert_near(found[0, :, :units], product, dtype, terms)
     assert_near(found[1, :, :units], product + d, dtype, terms + np.abs(d))
     assert not found[..., units:].any()
     turned = np.full((lanes, width), 99, dtype)
-    from_zero(lanes, rows, packed.packed, np.zeros(width, dtype), turned, True)
+    from_zero(lanes, rows, packed.packed, np.zeros(width, dtype), turned, 1)
     np.testing.assert_array_equal(turned, found[0])
 
 
