@@ -13,15 +13,12 @@ values that kernels exchange is interleaved, so one panel holds all that a cell 
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import DTypeLike
 
 from .compile import kernel
 from .moves import transpose
-from .target import lanes_of, padded
-from .tile import TAIL_WIDTHS
+from .target import lanes_of
 from .vector import ask, lanes, load, store
 
 __all__ = [
@@ -51,9 +48,7 @@ def padded_halves(gates: int, units: int, width: int, dtype: DTypeLike) -> int:
     """Vectors of the last panel whose second halves are padding, as far as a `product` can spare
     it: none, the last one, or all of the four gates of the last units."""
     tail, size = units % lanes_of(dtype), lanes_of(dtype)
-    vectors = padded(units, dtype) // size
-    last = math.ceil(vectors / math.ceil(vectors / FULL))
-    spared = gates == width == FULL or (gates == 1 and last in TAIL_WIDTHS)
+    spared = gates == 1 or gates == width == FULL
     return gates if spared and 0 < tail <= size // 2 else 0
 
 

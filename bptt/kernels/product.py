@@ -7,7 +7,16 @@ import numpy as np
 from .compile import kernel
 from .packing import FULL, panel_bounds, panel_count
 from .target import NEAR
-from .tile import TILE_ROWS, half_tile, narrow_height, tail_tile, tile, tile_height, tile_row
+from .tile import (
+    TAIL_WIDTHS,
+    TILE_ROWS,
+    half_tile,
+    narrow_height,
+    tail_tile,
+    tile,
+    tile_height,
+    tile_row,
+)
 from .vector import lanes
 
 __all__ = ["from_rows", "from_zero", "product"]
@@ -47,7 +56,7 @@ def _panel_product(m, runs, rows_a, rows_b, width, cut, rows_d, rows_c):
         start, out = (d, d_first + r * d_row, d_row, 0), (c, c_first + r * c_row, c_row, 0)
         if cut == FULL:
             half_tile(height, 4, runs, left, rows_b, start, out)
-        elif cut == 1 and height >= TILE_ROWS:
+        elif cut == 1 and width in TAIL_WIDTHS and height >= TILE_ROWS:
             tail_tile(height, width, runs, left, rows_b, start, out)
         else:
             tile(height, width, runs, left, rows_b, start, out)
