@@ -14,7 +14,7 @@ from .moves import copier
 from .packing import FULL, panel_bounds, panel_count
 from .target import FAR, lanes_of
 from .tile import TILE_ROWS, half_tile, tile
-from .vector import ask_row, lanes, load, store
+from .vector import ask_row, flat, lanes, load, store
 
 __all__ = ["accumulate", "scratch_sizes"]
 
@@ -57,7 +57,7 @@ def _gather_rows(a, first, row, count, n, i, rows):
 
     rows : out, tile by tile as they are read; of a tile's `_ROW` places the last may hold anything.
     """
-    source = a.reshape(a.size)
+    source = flat(a)
     for near in range(0, count, _NEAR):
         stop = near + _NEAR if near + _NEAR < count else count
         j = 0

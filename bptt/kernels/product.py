@@ -104,7 +104,7 @@ def product(m, rows_a, packed, rows_d, rows_c, turn):
 def from_zero(m, rows_a, packed, zero, c, turn):
     """C = A B for packed B, as `product`; C is all of ``c`` (m, N), and ``zero`` (N,) its start."""
     nothing, columns = np.int64(0), c.shape[1]
-    rows_c = (c.reshape((1, c.shape[0], columns)), nothing, columns)
+    rows_c = (c[np.newaxis], nothing, columns)
     product(m, rows_a, packed, (zero, nothing, nothing), rows_c, turn)
 
 
@@ -112,5 +112,5 @@ def from_zero(m, rows_a, packed, zero, c, turn):
 def from_rows(m, rows_a, packed, start, c, turn):
     """C = D + A B for packed B, as `product`; D and C are all of ``start`` and ``c`` (m, N)."""
     nothing, columns = np.int64(0), c.shape[1]
-    rows_c = (c.reshape((1, c.shape[0], columns)), nothing, columns)
+    rows_c = (c[np.newaxis], nothing, columns)
     product(m, rows_a, packed, (start.reshape(start.size), nothing, columns), rows_c, turn)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .arithmetic import fma
 from .compile import kernel
-from .vector import lanes, load, splat, store
+from .vector import flat, lanes, load, splat, store
 
 __all__ = ["add_gate_products", "add_row_product"]
 
@@ -18,7 +18,7 @@ def add_row_product(x, w, column, n, z, at):
     z : in, out, flat.
     """
     rows, row = w.shape
-    flat, size = w.reshape(w.size), lanes(w)
+    numbers, size = flat(w), lanes(w)
     whole = n // size * size
     fours = rows // 4 * 4
     for k in range(0, fours, 4):
@@ -37,7 +37,7 @@ def add_row_product(x, w, column, n, z, at):
     for j in range(whole, n):
         total = z[at + j]
         for k in range(rows):
-            total += x[k] * flat[k * row + column + j]
+            total += x[k] * numbers[k * row + column + j]
         z[at + j] = total
 
 

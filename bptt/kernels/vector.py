@@ -29,6 +29,7 @@ __all__ = [
     "ask_ir",
     "ask_row",
     "call_llvm",
+    "flat",
     "lanes",
     "load",
     "splat",
@@ -168,6 +169,25 @@ def splat_like(typing_context: Any, v: Any, x: Any) -> Any:
         return splat_ir(builder, args[0].type, args[1])
 
     return v(v, v.dtype), emit
+
+
+@vector_op(lambda a: a.reshape(-1))
+def flat(typing_context: Any, a: Any) -> Any:
+    """All numbers of the C-contiguous array ``a`` in one dimension: a view, in a `kernel`.
+
+    Numba's own ``reshape`` calls a function that looks whether it has to copy, which takes as long
+    as a small product.
+    """
+    line = types.Array(a.dtype, 1, "C")
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        given = context.make_array(a)(context, builder, args[0])
+        view = context.make_array(line)(context, builder)
+        fields = {"data": given.data, "itemsize": given.itemsize, "meminfo": given.meminfo}
+        context.populate_array(view, shape=[given.nitems], strides=[given.itemsize], **fields)
+        return view._getvalue()
+
+    return line(a), emit
 
 
 @kernel

@@ -13,6 +13,7 @@ from ..initializers import glorot_uniform
 from ..kernels.compile import kernel
 from ..kernels.step import add_row_product
 from ..kernels.target import empty, padded
+from ..kernels.vector import flat
 from .base import Room, Span, Tape, check_size
 from .feedback import FedBack
 from .lookup import Lookup
@@ -123,9 +124,9 @@ class Linear(FedBack):
 @kernel
 def _step(x, w, b, y):
     """x (B, I) in, w (I, O) in, b (O,) in, y (B, O) out."""
-    flat = y.reshape(y.size)
+    numbers = flat(y)
     for lane in range(len(x)):
         at = lane * b.size
         for j in range(b.size):
-            flat[at + j] = b[j]
-        add_row_product(x[lane], w, 0, b.size, flat, at)
+            numbers[at + j] = b[j]
+        add_row_product(x[lane], w, 0, b.size, numbers, at)

@@ -23,7 +23,7 @@ from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
 from ..kernels.product import from_zero, product
 from ..kernels.target import empty, padded, zeros
-from ..kernels.vector import lanes, load, splat, store
+from ..kernels.vector import flat, lanes, load, splat, store
 from .base import Room, Span
 from .lstm_plain import add_products
 from .recurrent import RecurrentWeights
@@ -143,11 +143,11 @@ def _cells(z, h, c, p, t, unit):
 def _forward(z, h, c, p, wh, first, last):
     """Arrays as in `_Arrays`; p (3, Hp) in; wh packed (H, 4·Hp)."""
     count, width = h.shape[1], h.shape[2]
-    flat = z.reshape(z.size)
+    numbers = flat(z)
     for t in range(first, last):
         if count == 1:
             before, at = (h, t * width, width), t * 4 * width
-            start, out = (flat, at, 4 * width), (z, at, 4 * width)
+            start, out = (numbers, at, 4 * width), (z, at, 4 * width)
             # To Numba `count` is a literal in here, for which it would compile `product` once more.
             product(h.shape[1], before, wh, start, out, t)
         for unit in range(0, width, lanes(h)):

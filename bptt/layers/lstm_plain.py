@@ -20,7 +20,7 @@ from ..kernels.exponential import sigmoid, tanh
 from ..kernels.product import from_zero, product
 from ..kernels.target import FAR, empty, padded, zeros
 from ..kernels.tile import half_tile, tile, tile_height
-from ..kernels.vector import ask_row, lanes, load, splat, store
+from ..kernels.vector import ask_row, flat, lanes, load, splat, store
 from .base import Room, Span
 from .recurrent import RecurrentWeights
 
@@ -143,11 +143,11 @@ def _cells(z, h, c, at, state, number, step):
 def _forward(z, h, c, wh, first, last):
     """Arrays as in `_Arrays`; wh packed (H, 4·Hp)."""
     count, width, size = h.shape[1], h.shape[2], lanes(h)
-    flat = z.reshape(z.size)
+    numbers = flat(z)
     for t in range(first, last):
         at, state = t * count * 4 * width, t * count * width
         if count == 1:
-            before, start, out = (h, state, width), (flat, at, 4 * width), (z, at, 4 * width)
+            before, start, out = (h, state, width), (numbers, at, 4 * width), (z, at, 4 * width)
             # To Numba `count` is a literal in here, for which it would compile `product` once more.
             product(h.shape[1], before, wh, start, out, t)
             _cells(z, h, c, at, state, width // size, size)

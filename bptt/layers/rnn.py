@@ -16,7 +16,7 @@ from ..kernels.delta import gather
 from ..kernels.product import from_zero, product
 from ..kernels.step import add_gate_products
 from ..kernels.target import empty, padded, zeros
-from ..kernels.vector import ask, lanes, load, store
+from ..kernels.vector import ask, flat, lanes, load, store
 from .base import Room, Span, Tape
 from .lookup import Lookup
 from .omega import OmegaTape
@@ -146,10 +146,10 @@ class _Arrays(NamedTuple):
 def _forward(h, wh, activation, first, last):
     """h (K+1, B, Hp) as in `_Arrays`; wh packed (H, Hp)."""
     count, width = h.shape[1], h.shape[2]
-    size, flat = lanes(h), h.reshape(h.size)
+    size, numbers = lanes(h), flat(h)
     for t in range(first, last):
         before, now = t * count * width, (t + 1) * count * width
-        start, out = (flat, now, width), (h, now, width)
+        start, out = (numbers, now, width), (h, now, width)
         product(count, (h, before, width), wh, start, out, t)
         for j in range(now, now + count * width, size):
             store(h, j, activate(activation, load(h, j)))

@@ -16,7 +16,7 @@ from bptt.kernels.arithmetic import (
 )
 from bptt.kernels.compile import kernel
 from bptt.kernels.target import lanes_of
-from bptt.kernels.vector import lanes, load, splat, splat_like, store
+from bptt.kernels.vector import flat, lanes, load, splat, splat_like, store
 
 RNG = np.random.default_rng(5)
 DTYPES = ["float32", "float64"]
@@ -52,6 +52,13 @@ def _selection(a, b, out):
 def _powers(n, out):
     x = load(n, 0)
     store(out, 0, power_of_two(x + rounder(x)))
+
+
+@kernel
+def _count(a):
+    numbers = flat(a)
+    for i in range(numbers.size):
+        numbers[i] += i
 
 
 @kernel
@@ -117,3 +124,11 @@ def test_total(dtype):
         out = np.empty(1)
         _whole(a, row * a.shape[1], out)
         assert abs(out[0] - a[row].astype(float).sum()) <= 1e-5 * np.abs(a[row]).sum()
+
+
+@pytest.mark.parametrize("shape", [(7,), (2, 3), (2, 0), (4, 1, 5)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_flat_is_a_view_of_all_numbers(shape, dtype):
+    a = np.full(shape, 2, dtype)
+    _count(a)
+    np.testing.assert_array_equal(a, 2 + np.arange(a.size, dtype=dtype).reshape(shape))
