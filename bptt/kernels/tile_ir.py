@@ -13,8 +13,6 @@ from .vector import address, ask_ir, call_llvm, splat_ir
 __all__ = ["Operand", "Runs", "emit_tile", "operand", "switch"]
 
 _WORD = ir.IntType(64)
-_CHAINS = 2
-"""Parts of the sums of a lone narrow row, see `emit_tile`."""
 
 
 class Runs(NamedTuple):
@@ -97,11 +95,7 @@ def emit_tile(
     panels: list[tuple[Operand, list[Any]]], d: Operand, c: Operand,
 ) -> None:  # fmt: skip
     """Emit a tile of ``rows`` rows and, of each panel, vectors that lie as those of type ``vector``
-    do, of which only so many lanes are computed as the listed types have: zeros follow.
-
-    A lone row of one or two vectors is summed in `_CHAINS` parts, which take turns: each addition
-    would have to wait for the one before.
-    """
+    do, of which only so many lanes are computed as the listed types have: zeros follow."""
     align = 8 if isinstance(vector.element, ir.DoubleType) else 4
     kinds = [kind for _, own in panels for kind in own]
     columns, widest = len(kinds), max(kinds, key=lambda kind: kind.count)
@@ -125,8 +119,7 @@ def emit_tile(
 
     b.position_at_end(head)
     end, count, a_offset, *offsets = (b.phi(_WORD) for _ in range(3 + len(panels)))
-    chains = _CHAINS if len(places) <= 2 else 1
-    sums = [b.phi(kinds[v]) for _ in range(chains) for _, v in places]
+    sums = [b.phi(kinds[v]) for _, v in places]
     b.cbranch(b.icmp_signed("<", count, end), body, gap)
 
     b.position_at_end(gap)
@@ -145,25 +138,20 @@ def emit_tile(
         b,
         [lambda p=p: splat_ir(b, widest, b.load(b.gep(p, [a_offset]))) for p in a_rows],
         [lambda at=at: b.load(vector_at(*at), align=align) for at in panel_rows],
-        sums[: len(places)],
+        sums,
     )
-    new = sums[len(places) :] + new  # The part whose turn it was is the last to have one again.
     steps = [_WORD(1), a.k, *(panel.k for panel, _ in panels)]
     counters = [count, a_offset, *offsets]
     moved = [b.add(phi, step) for phi, step in zip(counters, steps, strict=True)]
     b.branch(head).set_metadata("llvm.loop", _not_unrolled(b.module))
-    none = [ir.Constant(kinds[v], None) for _, v in places * (chains - 1)]
-    initial = [runs.first, *(_WORD(0) for _ in counters), *start, *none]
+    initial = [runs.first, *(_WORD(0) for _ in counters), *start]
     ways = (before, initial), (body, [end, *moved, *new]), (skip, over)
     for i, phi in enumerate([end, *counters, *sums]):
         for block, values in ways:
             phi.add_incoming(values[i], block)
 
     b.position_at_end(done)
-    for i, (r, v) in enumerate(places):
-        value = sums[i]
-        for part in sums[i + len(places) :: len(places)]:
-            value = b.fadd(value, part)
+    for (r, v), value in zip(places, sums, strict=True):
         b.store(_filled(b, value, vector), vector_at(row_of(c, r), v, vector), align=align)
 
 
