@@ -169,7 +169,7 @@ def _window(
     team = Workers(model, lanes, workers, steps, memory)
     team.reserve(steps)
     team.begin(state)
-    bound = math.inf if clip_delta is None else clip_delta
+    bound = math.inf if clip_delta is None else float(clip_delta)
     reach = Reach(steps, clip_delta=bound, want_dx=want_dx and not model.reads_ids)
     total = team.forward_and_back(batch, loss, reach)
     return team, total / max(1, batch.count), bound

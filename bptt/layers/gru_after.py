@@ -106,12 +106,13 @@ def make_arrays(n: int, room: Room) -> _Arrays:
 def run(arrays: _Arrays, weights: RecurrentWeights, first: int, last: int) -> None:
     """As `Recurrent._run`."""
     wh = weights.wh
-    _forward(arrays.z, arrays.m, arrays.h, arrays.side, wh.packed, wh.bias, first, last)
+    states = arrays.z, arrays.m, arrays.h, arrays.side
+    wh.calls[_forward](*states, wh.packed, wh.bias, first, last)
 
 
 def run_back(arrays: _Arrays, weights: RecurrentWeights, dy: NDArray, steps: Span) -> None:
     """As `Recurrent._run_back`."""
-    _backward(tuple(arrays), weights.wh.transposed, dy, tuple(steps))
+    weights.wh.calls[_backward](tuple(arrays), weights.wh.transposed, dy, tuple(steps))
 
 
 def state_gradients(
@@ -123,7 +124,7 @@ def state_gradients(
 ) -> None:
     """The gradients of Wh and bh; turns ``arrays.dz`` into the error of s."""
     first, last, db = steps.first, steps.last, np.empty_like(grads["b"])
-    _put_last(arrays.dz, arrays.dm, first, last)
+    weights.wh.calls[_put_last](arrays.dz, arrays.dm, first, last)
     out = (grads["Wh"], grads["Wh"][:0], db)
     weights.wh.gradients(scratch, first, last, arrays.h, arrays.h, arrays.dz, out, None)
     grads["bh"][...] = db[-len(grads["bh"]) :]

@@ -125,13 +125,13 @@ def make_arrays(n: int, room: Room) -> _Arrays:
 
 def run(arrays: _Arrays, weights: _Weights, first: int, last: int) -> None:
     """As `Recurrent._run`."""
-    _forward(tuple(arrays), weights.wh.packed, weights.whn.packed, first, last)
+    weights.wh.calls[_forward](tuple(arrays), weights.wh.packed, weights.whn.packed, first, last)
 
 
 def run_back(arrays: _Arrays, weights: _Weights, dy: NDArray, steps: Span) -> None:
     """As `Recurrent._run_back`."""
-    wh, whn = weights.wh.transposed, weights.whn.transposed
-    _backward(tuple(arrays), wh, whn, dy, tuple(steps))
+    wh, whn = weights.wh, weights.whn
+    wh.calls[_backward](tuple(arrays), wh.transposed, whn.transposed, dy, tuple(steps))
 
 
 def state_gradients(

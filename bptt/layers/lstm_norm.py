@@ -91,15 +91,15 @@ def kept(arrays: Arrays) -> dict[str, tuple[NDArray, int]]:
 
 def run(arrays: Arrays, weights: _Weights, n: int, first: int, last: int) -> None:
     """As `Recurrent._run`, but that z holds x_t Wx alone."""
-    values, own = tuple(arrays), (weights.gates, weights.cell)
-    normalise(values, *own, n, first, last)
-    forward(values, weights.wh.packed, *own, n, first, last)
+    values, own, calls = tuple(arrays), (weights.gates, weights.cell), weights.wh.calls
+    calls[normalise](values, *own, n, first, last)
+    calls[forward](values, weights.wh.packed, *own, n, first, last)
 
 
 def run_back(arrays: Arrays, weights: _Weights, n: int, dy: NDArray, steps: Span) -> None:
     """As `Recurrent._run_back`."""
-    own = weights.gates, weights.cell
-    backward(tuple(arrays), weights.wh.transposed, *own, n, dy, tuple(steps))
+    wh, own = weights.wh, (weights.gates, weights.cell)
+    wh.calls[backward](tuple(arrays), wh.transposed, *own, n, dy, tuple(steps))
 
 
 def gradients(
@@ -115,7 +115,7 @@ def gradients(
     first, last = steps.first, steps.last
     n, h, none = weights.wh.n_in, tape.states["h"], grads["Wh"][:0]
     sums = zeros(weights.gates.shape, weights.gates.dtype)
-    product_errors(tuple(arrays), weights.gates, n, first, last, sums)
+    weights.wh.calls[product_errors](tuple(arrays), weights.gates, n, first, last, sums)
     for name, found in zip(("gx", "gh", "b"), sums, strict=True):
         grads[name][...] = _natural(found, n)
     of_cell = arrays.dcell[first:last, :, :n].sum(axis=0)

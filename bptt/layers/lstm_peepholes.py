@@ -103,12 +103,14 @@ def make_arrays(n: int, room: Room) -> _Arrays:
 
 def run(arrays: _Arrays, weights: _Weights, n: int, first: int, last: int) -> None:
     """As `Recurrent._run`."""
-    _forward(arrays.z, arrays.h, arrays.c, weights.p, weights.wh.packed, first, last)
+    weights.wh.calls[_forward](
+        arrays.z, arrays.h, arrays.c, weights.p, weights.wh.packed, first, last
+    )
 
 
 def run_back(arrays: _Arrays, weights: _Weights, n: int, dy: NDArray, steps: Span) -> None:
     """As `Recurrent._run_back`."""
-    _backward(tuple(arrays), weights.p, weights.wh.transposed, dy, tuple(steps))
+    weights.wh.calls[_backward](tuple(arrays), weights.p, weights.wh.transposed, dy, tuple(steps))
 
 
 def gradients(arrays: _Arrays, steps: Span, grads: Mapping[str, NDArray]) -> None:

@@ -100,13 +100,14 @@ class RNN(Recurrent):
         return after[start : start + len(x) * self.n].reshape(len(x), self.n)
 
     def _run(self, arrays: _Arrays, weights: RecurrentWeights, first: int, last: int) -> None:
-        _forward(arrays.h, weights.wh.packed, ACTIVATIONS[self.activation], first, last)
+        wh, number = weights.wh, ACTIVATIONS[self.activation]
+        wh.calls[_forward](arrays.h, wh.packed, number, first, last)
 
     def _run_back(
         self, arrays: _Arrays, weights: RecurrentWeights, dy: NDArray, steps: Span
     ) -> None:
-        number = ACTIVATIONS[self.activation]
-        _backward(tuple(arrays), weights.wh.transposed, dy, number, tuple(steps))
+        wh, number = weights.wh, ACTIVATIONS[self.activation]
+        wh.calls[_backward](tuple(arrays), wh.transposed, dy, number, tuple(steps))
 
     def _gradients(
         self,

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..kernels.calls import Calls
 from ..kernels.outer import accumulate, scratch_sizes
 from ..kernels.packing import FULL, pack, pack_transposed, padded_halves, unpadded
 from ..kernels.product import product
@@ -46,12 +47,14 @@ class PackedWeights:
     packed : W for ``x @ W``: its panels, flat; the runs of x, as a `tile` knows them; the vectors
         of a panel; and as in `padded_halves`.
     transposed : W.T for ``g @ W.T``, its rows interleaved, in the same form.
+    calls : of the kernels that read them, those of the layer among them.
     """
 
     def __init__(
         self, n_in: int, units: int, gates: int, dtype: DTypeLike, width: int = FULL
     ) -> None:
         self.n_in, self.gates, width = n_in, gates, np.int64(width)
+        self.calls = Calls()
         columns = gates * padded(units, dtype)
         self.packed = (
             empty((n_in * columns,), dtype),
@@ -72,13 +75,13 @@ class PackedWeights:
     def pack(self, w: NDArray, b: NDArray | None = None) -> None:
         """Pack for going forward."""
         panels, _, width, _ = self.packed
-        pack(w, self.gates, width, panels)
+        self.calls[pack](w, self.gates, width, panels)
         if b is not None:
-            pack(b[None], self.gates, width, self.bias)
+            self.calls[pack](b[None], self.gates, width, self.bias)
 
     def pack_transposed(self, w: NDArray) -> None:
         """Pack for going back."""
-        pack_transposed(w, self.gates, self.transposed[0])
+        self.calls[pack_transposed](w, self.gates, self.transposed[0])
 
     def forward(self, x: NDArray | Lookup, first: int, last: int, y: NDArray) -> None:
         """Steps ``first`` to ``last`` of y (K, B, G·Np) = x @ W + b, x (K, B, n_in or wider)."""
@@ -89,12 +92,14 @@ class PackedWeights:
             return
         lanes = y.shape[1]
         rows = (last - first) * lanes
-        product(rows, _steps(x, first), self.packed, self._bias, _steps(y, first), 0)
+        start, out = self._bias, _steps(y, first)
+        self.calls[product](rows, _steps(x, first), self.packed, start, out, 0)
 
     def back(self, g: NDArray, first: int, last: int, dx: NDArray) -> None:
         """Steps ``first`` to ``last`` of dx (K, B, padded n_in) = g @ W.T, for g (K, B, G·Np)."""
         rows = (last - first) * g.shape[1]
-        product(rows, _steps(g, first), self.transposed, self._no_bias, _steps(dx, first), 0)
+        start, out = self._no_bias, _steps(dx, first)
+        self.calls[product](rows, _steps(g, first), self.transposed, start, out, 0)
 
     def gradients(
         self,
@@ -141,7 +146,7 @@ class PackedWeights:
     ) -> None:
         """``out`` = [x h 1].T @ g."""
         dwx, dwh, db = out
-        accumulate(
+        self.calls[accumulate](
             (last - first) * g.shape[1],
             _steps(x, first),
             _steps(h, first),
@@ -157,5 +162,5 @@ def _steps(array: NDArray, first: int) -> tuple[NDArray, int, int]:
 
     A plain tuple: for a named one Numba looks up its type in Python, at every call.
     """
-    lanes, columns = array.shape[1:]
+    _, lanes, columns = array.shape
     return array, first * lanes * columns, columns

@@ -23,18 +23,20 @@ def run(layer: GRU, arrays: Any, zone: Zone, weights: Any, first: int, last: int
     """As `Recurrent._run`."""
     values, wh = tuple(arrays), weights.wh
     if layer.reset_after:
-        _forward_after(values, zone.h, wh.packed, wh.bias, first, last)
+        wh.calls[_forward_after](values, zone.h, wh.packed, wh.bias, first, last)
     else:
-        _forward_before(values, zone.h, wh.packed, weights.whn.packed, first, last)
+        packed = wh.packed, weights.whn.packed
+        wh.calls[_forward_before](values, zone.h, *packed, first, last)
 
 
 def run_back(layer: GRU, arrays: Any, zone: Zone, weights: Any, dy: NDArray, steps: Span) -> None:
     """As `Recurrent._run_back`."""
-    values, wh = (tuple(arrays), tuple(zone)), weights.wh.transposed
+    values, wh = (tuple(arrays), tuple(zone)), weights.wh
     if layer.reset_after:
-        _backward_after(*values, wh, dy, tuple(steps))
+        wh.calls[_backward_after](*values, wh.transposed, dy, tuple(steps))
     else:
-        _backward_before(*values, wh, weights.whn.transposed, dy, tuple(steps))
+        transposed = wh.transposed, weights.whn.transposed
+        wh.calls[_backward_before](*values, *transposed, dy, tuple(steps))
 
 
 @kernel

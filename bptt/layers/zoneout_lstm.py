@@ -24,8 +24,8 @@ def run(
     last: int,
 ) -> None:  # fmt: skip
     """As `Recurrent._run`."""
-    states = arrays.z, arrays.h, arrays.c
-    _forward(*states, zone.h, zone.c, zone.inner, weights.wh.packed, first, last)
+    wh, states = weights.wh, (arrays.z, arrays.h, arrays.c)
+    wh.calls[_forward](*states, zone.h, zone.c, zone.inner, wh.packed, first, last)
 
 
 def run_back(
@@ -33,7 +33,8 @@ def run_back(
     steps: Span,
 ) -> None:  # fmt: skip
     """As `Recurrent._run_back`."""
-    _backward(tuple(arrays), tuple(zone), weights.wh.transposed, dy, tuple(steps))
+    wh, values = weights.wh, (tuple(arrays), tuple(zone))
+    wh.calls[_backward](*values, wh.transposed, dy, tuple(steps))
 
 
 @kernel

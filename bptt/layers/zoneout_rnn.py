@@ -22,8 +22,8 @@ def run(
     last: int,
 ) -> None:  # fmt: skip
     """As `Recurrent._run`."""
-    number = ACTIVATIONS[layer.activation]
-    _forward(arrays.h, zone.h, zone.inner, weights.wh.packed, number, first, last)
+    wh, number = weights.wh, ACTIVATIONS[layer.activation]
+    wh.calls[_forward](arrays.h, zone.h, zone.inner, wh.packed, number, first, last)
 
 
 def run_back(
@@ -31,8 +31,8 @@ def run_back(
     steps: Span,
 ) -> None:  # fmt: skip
     """As `Recurrent._run_back`."""
-    number, values = ACTIVATIONS[layer.activation], (tuple(arrays), tuple(zone))
-    _backward(*values, weights.wh.transposed, dy, number, tuple(steps))
+    wh, number, values = weights.wh, ACTIVATIONS[layer.activation], (tuple(arrays), tuple(zone))
+    wh.calls[_backward](*values, wh.transposed, dy, number, tuple(steps))
 
 
 @kernel

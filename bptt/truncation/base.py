@@ -98,4 +98,4 @@ class Truncation(ABC):
     @property
     def bound(self) -> float:
         """``clip_delta``, or inf."""
-        return math.inf if self.clip_delta is None else self.clip_delta
+        return math.inf if self.clip_delta is None else float(self.clip_delta)
