@@ -49,11 +49,12 @@ class ModelWeights:
         self.packed = [layer.weights(params.dtype) for layer in layers]
         triples = list(zip(layers, self.params, self.packed, strict=True))
         self._forward = [partial(layer.pack, p, packed) for layer, p, packed in triples]
-        self._back = [partial(layer.pack_back, p, packed) for layer, p, packed in triples]
+        back = [partial(layer.pack_back, p, packed) for layer, p, packed in triples]
+        self._both = self._forward + back
 
     def packing(self, back: bool) -> list[Callable[[], None]]:
         """The pieces of work that pack all layers for going forward, and back if wanted."""
-        return self._forward + self._back if back else self._forward
+        return self._both if back else self._forward
 
     def pack(self, back: bool) -> None:
         """Pack all layers for going forward, and back if wanted, on the caller's thread."""

@@ -220,7 +220,8 @@ class Window:
         first, last = self.stop, self.stop + len(x)
         self.x[first:last] = x
         for marked, given in zip(self._marked, marks, strict=True):
-            marked.write(first, last, given)
+            if marked.some or given is not None:
+                marked.write(first, last, given)
         for i, layer in enumerate(self.layers[:count]):
             layer.forward(weights.packed[i], self.tapes[i], first, last)
         self.stop = last
@@ -301,7 +302,7 @@ class Window:
         """
         for i, tape in enumerate(self.tapes):
             for name, error in tape.errors.items():
-                error[...] = 0
+                error.fill(0)
                 if errors is not None:
                     given = errors[f"{i}.{name}"]
                     error[:, : given.shape[1]] = given

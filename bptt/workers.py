@@ -99,6 +99,7 @@ class Workers:
         self.windows: list[AnyWindow] = []
         self._room, self._kept = (0, False), 0
         self._pool = Pool(count)
+        self._sharing = count if params.flat.size > _SHARED else 1
         self._grads: list[Block] = []
         self._parts: list[list[dict[str, NDArray]]] = []
         self._losses = [0.0] * count
@@ -216,8 +217,10 @@ class Workers:
 
     def _add_gradients(self) -> None:
         """Add those of all workers to the first's, each number in the order of the workers."""
+        if len(self._grads) == 1:
+            return
         (total, *others) = (block.flat for block in self._grads)
-        pieces = len(self.windows) if others and total.size > _SHARED else 1
+        pieces = self._sharing
 
         def work(i: int) -> None:
             piece = slice(total.size * i // pieces, total.size * (i + 1) // pieces)
@@ -230,12 +233,11 @@ class Workers:
         """The part of ``batch`` that worker ``i`` has."""
         if len(self.windows) > 1:
             batch = batch.lanes(self.bounds[i], self.bounds[i + 1])
-        targets, valid = (np.array(a, order="C") for a in (batch.targets, batch.valid))
+        targets, valid = np.array(batch.targets, order="C"), np.array(batch.valid, order="C")
         return Task(batch.x, targets, valid, scale, batch.marks)
 
     def _pack(self, back: bool) -> None:
-        packing = self.weights.packing(back)
-        pieces = len(self.windows) if self.model.params.flat.size > _SHARED else 1
+        packing, pieces = self.weights.packing(back), self._sharing
 
         def work(i: int) -> None:
             for pack in packing[i::pieces]:
