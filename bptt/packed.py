@@ -50,7 +50,8 @@ class ModelWeights:
         triples = list(zip(layers, self.params, self.packed, strict=True))
         self._forward = [partial(layer.pack, p, packed) for layer, p, packed in triples]
         back = [partial(layer.pack_back, p, packed) for layer, p, packed in triples]
-        self._both = self._forward + back
+        # Two who take turns then have the largest layer half each.
+        self._both = self._forward + back[::-1]
 
     def packing(self, back: bool) -> list[Callable[[], None]]:
         """The pieces of work that pack all layers for going forward, and back if wanted."""

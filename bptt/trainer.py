@@ -117,7 +117,6 @@ class Trainer:
         self.team: Workers | None = None
         self._evaluator = Evaluator(model, loss, self.workers)
         self._newest: tuple[int, float, Block, Clipping] | None = None
-        self._sums = np.zeros(8)
 
     def steps(self, stream: Source) -> Iterator[Step]:
         """Train for one pass over ``stream``, update by update.
@@ -228,7 +227,7 @@ class Trainer:
         total = self.team.forward_and_back(batch, self.loss, reach, scale)
         grads = self.team.gradient
         self._regularization.go_back(grads, self.seed, self.n)
-        norm = math.sqrt(sum_of_squares(grads.flat, self._sums))
+        norm = math.sqrt(sum_of_squares(grads.flat))
         if not math.isfinite(total) or not math.isfinite(norm):
             self.under_way = self._newest = None
             raise self._failure()
@@ -238,15 +237,26 @@ class Trainer:
         shaped, clipping = self._regularization.for_optimizer(grads, self.clip, norm)
         if batch.count:
             rate = plan.rate * self.optimizer.rate(self.n - 1, self.epoch, self.schedule_memo)
-            self.optimizer.update(
-                self.model.params.flat, shaped.flat, self.moments, self.n, rate, clipping
-            )
+            self._step(shaped.flat, rate, clipping)
             self.team.settle()
         self._newest = plan.k2, rate, shaped, clipping
         self.seconds += time.perf_counter() - began
         loss = total / batch.count if batch.count else math.nan
         norms = flow(self.team, plan.k2, bound)
         return Step(self.n, loss, batch.count, norm, grads, len(batch.x), plan.k2, norms, rate)
+
+    def _step(self, grads: NDArray, rate: float, clipping: Clipping) -> None:
+        """Let the parameters follow the gradient."""
+        params, optimizer = self.model.params.flat, self.optimizer
+
+        def work(piece: slice) -> None:
+            moments = {name: vector[piece] for name, vector in self.moments.items()}
+            optimizer.update(params[piece], grads[piece], moments, self.n, rate, clipping)
+
+        if optimizer.elementwise:
+            self.team.share(work)
+        else:
+            work(slice(None))
 
     def _keys(self, chunk: Chunk) -> NDArray | None:
         """For layers that do something else in training; None if there is none."""

@@ -124,4 +124,4 @@ def _parameter(value: NDArray, gradient: NDArray, update: NDArray) -> ParameterN
 
 
 def _rms(values: NDArray) -> float:
-    return math.sqrt(sum_of_squares(values.reshape(-1), np.zeros(8)) / values.size)
+    return math.sqrt(sum_of_squares(values.reshape(-1)) / values.size)

@@ -33,8 +33,10 @@ _WORTHWHILE = 2_000_000
 
 
 _SHARED = 50_000
-"""Parameters from which on workers share what is done with each of them: their packing, and the
-sum of their gradients."""
+"""Parameters from which on workers share what is done with each of them: their packing, the sum of
+their gradients, and the optimizer's step."""
+_LINE = 64
+"""Numbers that are not divided between workers: their memory's lines, and vectors, are whole."""
 
 
 def best_workers(model: Model, lanes: int, steps: int) -> int:
@@ -220,14 +222,18 @@ class Workers:
         if len(self._grads) == 1:
             return
         (total, *others) = (block.flat for block in self._grads)
-        pieces = self._sharing
 
-        def work(i: int) -> None:
-            piece = slice(total.size * i // pieces, total.size * (i + 1) // pieces)
+        def work(piece: slice) -> None:
             for part in others:
                 add(total[piece], part[piece])
 
-        self._run(work, pieces)
+        self.share(work)
+
+    def share(self, work: Callable[[slice], None]) -> None:
+        """Run ``work`` on all places of the parameters, in as many pieces as it pays to have."""
+        size, pieces = self.model.params.flat.size, self._sharing
+        each = -(-size // (pieces * _LINE)) * _LINE
+        self._run(lambda i: work(slice(each * i, each * (i + 1))), pieces)
 
     def _task(self, i: int, batch: Batch, scale: float) -> Task:
         """The part of ``batch`` that worker ``i`` has."""

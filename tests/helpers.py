@@ -128,14 +128,14 @@ class Frozen(bptt.Optimizer):
 
 def a_trainer(dtype="float64", **changes):
     """Of a small LSTM over six ids."""
-    model = a_model([Embedding(6, 3), LSTM(3, 5), Linear(5, 6)], dtype)
     options = {
+        "model": a_model([Embedding(6, 3), LSTM(3, 5), Linear(5, 6)], dtype),
         "loss": CrossEntropy(),
         "optimizer": SGD(0.1),
         "truncation": TBPTT(4, 4),
         "workers": 1,
     }
-    return bptt.Trainer(model, **options | changes)
+    return bptt.Trainer(**options | changes)
 
 
 def python(code, *args, **variables):

@@ -9,11 +9,26 @@ from helpers import a_model, a_trainer, an_input, assert_all_close, assert_close
 
 import bptt
 import bptt.workers
-from bptt import LSTM, RNN, TBPTT, Adam, ClipNorm, Linear, SquaredError, Stream
+from bptt import (
+    LSTM,
+    RNN,
+    SGD,
+    TBPTT,
+    AdaGrad,
+    Adam,
+    AdamW,
+    ClipNorm,
+    Embedding,
+    Linear,
+    RMSProp,
+    SquaredError,
+    Stream,
+)
 from bptt.pool import cpu_count
 from bptt.workers import Workers, best_workers
 
-IDS = np.random.default_rng(1).integers(0, 6, 150)
+RNG = np.random.default_rng(1)
+IDS = RNG.integers(0, 6, 150)
 
 
 def train(seed, workers, dtype="float32"):
@@ -54,6 +69,43 @@ def test_work_on_many_parameters_is_shared_with_the_same_bits(workers, monkeypat
     shared = gradient()
     monkeypatch.setattr(bptt.workers, "_SHARED", 2**62)
     assert gradient() == shared
+
+
+@pytest.mark.parametrize("optimizer", [kind(0.01) for kind in (SGD, Adam, AdamW, RMSProp, AdaGrad)])
+def test_a_step_of_the_optimizer_is_shared_with_the_same_bits(optimizer, monkeypatch):
+    ids, sizes = RNG.integers(0, 6, 40), []
+    update = type(optimizer).update
+
+    def watched(self, params, *given):
+        sizes.append(params.size)
+        update(self, params, *given)
+
+    def train():
+        model = a_model([Embedding(6, 5), LSTM(5, 115), Linear(115, 6)])
+        trainer = a_trainer(model=model, optimizer=optimizer, clip=ClipNorm(0.1), workers=2)
+        return [list(trainer.steps(Stream(ids, 4))), model.params.flat.tobytes()][1]
+
+    monkeypatch.setattr(type(optimizer), "update", watched)
+    shared, pieces = train(), sorted(set(sizes))
+    assert len(pieces) == 2
+    sizes.clear()
+    monkeypatch.setattr(bptt.workers, "_SHARED", 2**62)
+    assert train() == shared
+    assert set(sizes) == {sum(pieces)}
+
+
+def test_an_optimizer_of_ones_own_sees_all_parameters_at_once():
+    class Normalised(SGD):
+        elementwise = False
+
+        def update(self, params, grads, moments, n, rate, clipping):
+            params -= rate * grads / np.linalg.norm(grads)
+
+    model = a_model([Embedding(6, 5), LSTM(5, 115), Linear(115, 6)])
+    before = model.params.flat.copy()
+    trainer = a_trainer(model=model, optimizer=Normalised(0.5), workers=2)
+    next(trainer.steps(Stream(RNG.integers(0, 6, 40), 4)))
+    assert np.linalg.norm(model.params.flat - before) == pytest.approx(0.5)
 
 
 def test_several_threads_train_at_once_as_each_would_alone():

@@ -14,7 +14,7 @@ import numba
 from numba.core import event
 from numba.core.caching import FunctionCache
 
-__all__ = ["JIT", "allocating_kernel", "kernel"]
+__all__ = ["JIT", "allocating_kernel", "kernel", "summing_kernel"]
 
 JIT = not numba.config.DISABLE_JIT
 """False under ``NUMBA_DISABLE_JIT=1``: kernels then run as plain Python on NumPy."""
@@ -79,7 +79,15 @@ def kernel(function: Callable[..., Any]) -> Any:
     view, atomically, which took 20 to 40 % of a small step's time; in return a kernel cannot make
     arrays. One that has to is an `allocating_kernel`.
     """
-    return _compiled(function, counts_references=False)
+    return _compiled(function)
+
+
+def summing_kernel(function: Callable[..., Any]) -> Any:
+    """As `kernel`, but that the compiler may choose the order of a sum, the same at every call.
+
+    One in the order of the source would wait for every addition.
+    """
+    return _compiled(function, reorders=("reassoc", "nsz"))
 
 
 def allocating_kernel(function: Callable[..., Any]) -> Any:
@@ -87,11 +95,16 @@ def allocating_kernel(function: Callable[..., Any]) -> Any:
     return _compiled(function, counts_references=True)
 
 
-def _compiled(function: Callable[..., Any], counts_references: bool) -> Any:
+def _compiled(
+    function: Callable[..., Any], reorders: tuple[str, ...] = (), counts_references: bool = False
+) -> Any:
     if not JIT:
         return function
     dispatcher = numba.njit(
-        nogil=True, error_model="numpy", fastmath={"contract"}, _nrt=counts_references
+        nogil=True,
+        error_model="numpy",
+        fastmath={"contract", *reorders},
+        _nrt=counts_references,
     )(function)
     with suppress(RuntimeError):  # There is no place to write to: compile in every process.
         dispatcher._cache = _KernelCache(function)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .compile import kernel
+from .compile import kernel, summing_kernel
 
 __all__ = ["add", "sum_of_squares"]
-
-_SUMS = 8
 
 
 @kernel
@@ -18,20 +16,11 @@ def add(total, part):
         total[i] += part[i]
 
 
-@kernel
-def sum_of_squares(flat, sums):
-    """In float64.
-
-    sums : scratch, (8,) float64, so that the additions need not wait for each other.
-    """
-    sums[:] = 0
-    whole = flat.size // _SUMS * _SUMS
-    for i in range(0, whole, _SUMS):
-        for j in range(_SUMS):
-            value = np.float64(flat[i + j])
-            sums[j] += value * value
+@summing_kernel
+def sum_of_squares(flat):
+    """In float64."""
     total = 0.0
-    for i in range(whole, flat.size):
+    for i in range(flat.size):
         value = np.float64(flat[i])
         total += value * value
-    return total + sums.sum()
+    return total

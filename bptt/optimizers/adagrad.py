@@ -38,6 +38,7 @@ class AdaGrad(Optimizer):
     learning_rate: float | Schedule = 1e-2
     eps: float = 1e-10
     moments: ClassVar[tuple[str, ...]] = ("squares",)
+    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

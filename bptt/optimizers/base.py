@@ -30,6 +30,8 @@ class Optimizer(ABC):
     moments: ClassVar[tuple[str, ...]] = ()
     """Names of the vectors, as long as the parameters and first zero, that go from update to
     update."""
+    elementwise: ClassVar[bool] = False
+    """Whether `update` treats each number by itself, so that threads can have a piece each."""
 
     def __post_init__(self) -> None:
         check_rate("learning_rate", self.learning_rate)

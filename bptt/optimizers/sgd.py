@@ -40,6 +40,7 @@ class SGD(Optimizer):
     nesterov: bool = False
     weight_decay: float = 0.0
     moments: ClassVar[tuple[str, ...]] = ("velocity",)
+    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
