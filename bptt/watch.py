@@ -84,7 +84,7 @@ def flow(team: Workers, k2: int, clip_delta: float = math.inf) -> dict[str, NDAr
     found = {}
     for name, norms in _norms(team, k2):
         bounded = norms if clip_delta == math.inf else np.minimum(norms, clip_delta)
-        found[name] = _newest(np.sqrt(np.einsum("tb,tb->t", bounded, bounded)), k2)
+        found[name] = _newest(np.sqrt(np.vecdot(bounded, bounded)), k2)
     return found
 
 
@@ -97,6 +97,8 @@ def _norms(team: Workers, k2: int) -> Iterator[tuple[str, NDArray]]:
 
 def _newest(values: NDArray, k2: int) -> NDArray:
     """(k2,), ``values`` of the newest steps after nan for those that are not there."""
+    if len(values) == k2:
+        return values
     whole = np.full(k2, np.nan)
     whole[k2 - len(values) :] = values
     return whole
