@@ -17,9 +17,9 @@ from .tile import (
     tile_height,
     tile_row,
 )
-from .vector import lanes
+from .vector import flat, lanes
 
-__all__ = ["from_rows", "from_zero", "product"]
+__all__ = ["product", "whole_rows", "whole_start", "zero_start"]
 
 
 @kernel
@@ -101,16 +101,18 @@ def product(m, rows_a, packed, rows_d, rows_c, turn):
 
 
 @kernel
-def from_zero(m, rows_a, packed, zero, c, turn):
-    """C = A B for packed B, as `product`; C is all of ``c`` (m, N), and ``zero`` (N,) its start."""
-    nothing, columns = np.int64(0), c.shape[1]
-    rows_c = (c[np.newaxis], nothing, columns)
-    product(m, rows_a, packed, (zero, nothing, nothing), rows_c, turn)
+def zero_start(zero):
+    """``zero`` (N,) as D, in a `kernel`: C begins from zero."""
+    return zero, np.int64(0), np.int64(0)
 
 
 @kernel
-def from_rows(m, rows_a, packed, start, c, turn):
-    """C = D + A B for packed B, as `product`; D and C are all of ``start`` and ``c`` (m, N)."""
-    nothing, columns = np.int64(0), c.shape[1]
-    rows_c = (c[np.newaxis], nothing, columns)
-    product(m, rows_a, packed, (start.reshape(start.size), nothing, columns), rows_c, turn)
+def whole_start(d):
+    """All of ``d`` (m, N) as D, in a `kernel`."""
+    return flat(d), np.int64(0), d.shape[1]
+
+
+@kernel
+def whole_rows(c):
+    """All of ``c`` (m, N) as C, in a `kernel`."""
+    return c[np.newaxis], np.int64(0), c.shape[1]

@@ -20,7 +20,7 @@ from ..kernels.arithmetic import total
 from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
-from ..kernels.product import from_rows, product
+from ..kernels.product import product, whole_rows, whole_start
 from ..kernels.target import FAR, empty, padded, zeros
 from ..kernels.tile import half_tile, narrow_height, tile
 from ..kernels.vector import ask, ask_row, lanes, load, splat, store
@@ -246,10 +246,10 @@ def _backward(values, wh_transposed, dy, span):
     arrays, steps = _Arrays(*values), Span(*span)
     dh, nothing = arrays.dh, np.int64(0)
     count, width = dh.shape
+    side, start, out = (arrays.side, nothing, 3 * width), whole_start(arrays.direct), whole_rows(dh)
     for t in range(steps.last - 1, steps.first - 1, -1):
         if t < steps.last - 1:
-            side = (arrays.side, nothing, 3 * width)
-            from_rows(count, side, wh_transposed, arrays.direct, dh, t)
+            product(count, side, wh_transposed, start, out, t)
         gather(dh, arrays.back, dy, t, steps, arrays.norms)
         _backward_cell(arrays, t)
 

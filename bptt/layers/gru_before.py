@@ -17,7 +17,7 @@ from ..kernels.arithmetic import total
 from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
-from ..kernels.product import from_rows, from_zero, product
+from ..kernels.product import product, whole_rows, whole_start, zero_start
 from ..kernels.target import empty, padded, zeros
 from ..kernels.vector import lanes, load, splat, store
 from .base import Room, Span, Tape
@@ -254,13 +254,14 @@ def _backward(values, wh_transposed, whn_transposed, dy, span):
     arrays, steps = _Arrays(*values), Span(*span)
     dh, dgates, dn = arrays.dh, arrays.dgates, arrays.dn
     count, width = dh.shape
+    start, out = whole_start(arrays.direct), whole_rows(dh)
+    start_n, out_n = zero_start(arrays.zero), whole_rows(arrays.drh)
     for t in range(steps.last - 1, steps.first - 1, -1):
         row = t * count * width
         if t < steps.last - 1:
             after = (dgates, 2 * (row + count * width), 2 * width)
-            from_rows(count, after, wh_transposed, arrays.direct, dh, t)
+            product(count, after, wh_transposed, start, out, t)
         gather(dh, arrays.back, dy, t, steps, arrays.norms)
         _backward_n(arrays, t)
-        n = (dn, row, width)
-        from_zero(count, n, whn_transposed, arrays.zero, arrays.drh, t)
+        product(count, (dn, row, width), whn_transposed, start_n, out_n, t)
         _backward_r(arrays, t)

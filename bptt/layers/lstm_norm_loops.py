@@ -12,7 +12,7 @@ from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
 from ..kernels.moments import gate_errors, gate_moments, moments, standardise
-from ..kernels.product import from_zero, product
+from ..kernels.product import product, whole_rows, zero_start
 from ..kernels.vector import lanes, load, splat, store
 from .base import Span
 
@@ -210,10 +210,10 @@ def backward(values, wh_transposed, gates, cell, n, dy, span):
     arrays, steps, nothing = Arrays(*values), Span(*span), np.int64(0)
     dz, dh, dcell, side = arrays.dz, arrays.dh, arrays.dcell, arrays.side
     count, width = dh.shape
+    rows, start, out = (side, nothing, 4 * width), zero_start(arrays.zero), whole_rows(dh)
     for t in range(steps.last - 1, steps.first - 1, -1):
         if t < steps.last - 1:
-            rows = (side, nothing, 4 * width)
-            from_zero(count, rows, wh_transposed, arrays.zero, dh, t)
+            product(count, rows, wh_transposed, start, out, t)
         gather(dh, arrays.back, dy, t, steps, arrays.norms)
         for gate in range(4):
             arrays.slopes[t, gate] = 0.0

@@ -21,7 +21,7 @@ from ..kernels.arithmetic import fma, total
 from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
-from ..kernels.product import from_zero, product
+from ..kernels.product import product, whole_rows, zero_start
 from ..kernels.target import empty, padded, zeros
 from ..kernels.vector import flat, lanes, load, splat, store
 from .base import Room, Span
@@ -215,10 +215,10 @@ def _backward(values, p, wh_transposed, dy, span):
     arrays, steps = _Arrays(*values), Span(*span)
     dz, dh, norms = arrays.dz, arrays.dh, arrays.norms
     count, width = dh.shape
+    start, out = zero_start(arrays.zero), whole_rows(dh)
     for t in range(steps.last - 1, steps.first - 1, -1):
         if t < steps.last - 1:
-            after = (t + 1) * count * 4 * width
-            z_after = (dz, after, 4 * width)
-            from_zero(count, z_after, wh_transposed, arrays.zero, dh, t)
+            after = (dz, (t + 1) * count * 4 * width, 4 * width)
+            product(count, after, wh_transposed, start, out, t)
         gather(dh, arrays.back, dy, t, steps, norms)
         _backward_cell(arrays, p, t)

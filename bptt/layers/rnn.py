@@ -13,7 +13,7 @@ from ..checks import check_amount
 from ..kernels.activations import ACTIVATIONS, activate, check_activation, slope
 from ..kernels.compile import allocating_kernel, kernel
 from ..kernels.delta import gather
-from ..kernels.product import from_zero, product
+from ..kernels.product import product, whole_rows, zero_start
 from ..kernels.step import add_gate_products
 from ..kernels.target import empty, padded, zeros
 from ..kernels.vector import ask, flat, lanes, load, store
@@ -184,11 +184,11 @@ def _backward(values, wh_transposed, dy, activation, span):
     arrays, steps = _Arrays(*values), Span(*span)
     h, dz, dh, norms = arrays.h, arrays.dz, arrays.dh, arrays.norms
     count, width = dh.shape
+    start, out = zero_start(arrays.zero), whole_rows(dh)
     for t in range(steps.last - 1, steps.first - 1, -1):
         at = t * count * width
         if t < steps.last - 1:
-            after = at + count * width
-            from_zero(count, (dz, after, width), wh_transposed, arrays.zero, dh, t)
+            product(count, (dz, at + count * width, width), wh_transposed, start, out, t)
         gather(dh, arrays.back, dy, t, steps, norms)
         for j in range(0, count * width, lanes(dh)):
             y = load(h, at + count * width + j)

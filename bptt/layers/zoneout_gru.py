@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..kernels.compile import kernel
 from ..kernels.delta import gather
-from ..kernels.product import from_rows, from_zero
+from ..kernels.product import product, whole_rows, whole_start, zero_start
 from ..kernels.vector import lanes, load, store
 from . import gru_after, gru_before
 from .base import Span
@@ -73,11 +73,12 @@ def _backward_after(values, zone_values, wh_transposed, dy, span):
     arrays, zone, steps = gru_after._Arrays(*values), Zone(*zone_values), Span(*span)
     nothing = np.int64(0)
     count, width = zone.dh.shape
+    side, start = (arrays.side, nothing, 3 * width), whole_start(arrays.direct)
+    out = whole_rows(zone.dh)
     for t in range(steps.last - 1, steps.first - 1, -1):
         if t < steps.last - 1:
             _join(arrays.direct, zone.held)
-            side = (arrays.side, nothing, 3 * width)
-            from_rows(count, side, wh_transposed, arrays.direct, zone.dh, t)
+            product(count, side, wh_transposed, start, out, t)
         gather(zone.dh, arrays.back, dy, t, steps, arrays.norms)
         split(zone.h, t, zone.dh, zone.held, arrays.dh)
         gru_after._backward_cell(arrays, t)
@@ -91,15 +92,16 @@ def _backward_before(values, zone_values, wh_transposed, whn_transposed, dy, spa
     """
     arrays, zone, steps = gru_before._Arrays(*values), Zone(*zone_values), Span(*span)
     count, width = zone.dh.shape
+    start, out = whole_start(arrays.direct), whole_rows(zone.dh)
+    start_n, out_n = zero_start(arrays.zero), whole_rows(arrays.drh)
     for t in range(steps.last - 1, steps.first - 1, -1):
         row = t * count * width
         if t < steps.last - 1:
             _join(arrays.direct, zone.held)
             after = (arrays.dgates, 2 * (row + count * width), 2 * width)
-            from_rows(count, after, wh_transposed, arrays.direct, zone.dh, t)
+            product(count, after, wh_transposed, start, out, t)
         gather(zone.dh, arrays.back, dy, t, steps, arrays.norms)
         split(zone.h, t, zone.dh, zone.held, arrays.dh)
         gru_before._backward_n(arrays, t)
-        n = (arrays.dn, row, width)
-        from_zero(count, n, whn_transposed, arrays.zero, arrays.drh, t)
+        product(count, (arrays.dn, row, width), whn_transposed, start_n, out_n, t)
         gru_before._backward_r(arrays, t)

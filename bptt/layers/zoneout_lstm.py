@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.exponential import tanh
-from ..kernels.product import from_rows
+from ..kernels.product import product, whole_rows, whole_start
 from ..kernels.vector import lanes, load, splat, store
 from . import lstm_plain
 from .base import Span
@@ -92,9 +92,10 @@ def _backward(values, zone_values, wh_transposed, dy, span):
     """As the loop back of an `LSTM`; values, zone_values : `_Arrays` and `Zone` as plain tuples."""
     arrays, zone, steps = lstm_plain._Arrays(*values), Zone(*zone_values), Span(*span)
     count, width = zone.dh.shape
+    start, out = whole_start(zone.held), whole_rows(zone.dh)
     for t in range(steps.last - 1, steps.first - 1, -1):
         if t < steps.last - 1:
             after = (arrays.dz, (t + 1) * count * 4 * width, 4 * width)
-            from_rows(count, after, wh_transposed, zone.held, zone.dh, t)
+            product(count, after, wh_transposed, start, out, t)
         gather(zone.dh, arrays.back, dy, t, steps, arrays.norms)
         _backward_cell(arrays, zone, t)

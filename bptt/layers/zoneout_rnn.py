@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from ..kernels.activations import ACTIVATIONS, slope
 from ..kernels.compile import kernel
 from ..kernels.delta import gather
-from ..kernels.product import from_rows
+from ..kernels.product import product, whole_rows, whole_start
 from ..kernels.vector import lanes, load, store
 from . import rnn
 from .base import Span
@@ -50,11 +50,12 @@ def _backward(values, zone_values, wh_transposed, dy, activation, span):
     arrays, zone, steps = rnn._Arrays(*values), Zone(*zone_values), Span(*span)
     dz, through = arrays.dz, arrays.dh
     count, width = through.shape
+    start, out = whole_start(zone.held), whole_rows(zone.dh)
     for t in range(steps.last - 1, steps.first - 1, -1):
         at = t * count * width
         if t < steps.last - 1:
             after = (dz, at + count * width, width)
-            from_rows(count, after, wh_transposed, zone.held, zone.dh, t)
+            product(count, after, wh_transposed, start, out, t)
         gather(zone.dh, arrays.back, dy, t, steps, arrays.norms)
         split(zone.h, t, zone.dh, zone.held, through)
         for j in range(0, count * width, lanes(through)):

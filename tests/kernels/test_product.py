@@ -6,7 +6,8 @@ from helpers import few
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bptt.kernels.product import from_rows, from_zero
+from bptt.kernels.compile import kernel
+from bptt.kernels.product import product, whole_rows, whole_start, zero_start
 from bptt.kernels.target import lanes_of, padded
 from bptt.layers.lookup import Lookup
 from bptt.layers.weights import PackedWeights, Scratch
@@ -88,10 +89,20 @@ def test_products_of_any_size(sizes, gates, dtype, data):
     check_products(1, sizes, gates, dtype, (first, last))
 
 
+@kernel
+def _from_zero(m, rows_a, packed, zero, c, turn):
+    product(m, rows_a, packed, zero_start(zero), whole_rows(c), turn)
+
+
+@kernel
+def _from_rows(m, rows_a, packed, start, c, turn):
+    product(m, rows_a, packed, whole_start(start), whole_rows(c), turn)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("lanes", [1, 2, 7])
 @pytest.mark.parametrize("sizes", [(5, 19), (100, 100), (60, 200)])
-def test_products_that_begin_from_zero_and_from_rows(sizes, lanes, dtype):
+def test_products_of_whole_arrays(sizes, lanes, dtype):
     n, units = sizes
     rng = np.random.default_rng(2)
     w, a, d = (
@@ -102,14 +113,14 @@ def test_products_that_begin_from_zero_and_from_rows(sizes, lanes, dtype):
     packed.pack(w)
     rows, start = (a, np.int64(lanes * n), np.int64(n)), interleaved(d, 1, dtype)
     found = np.full((2, lanes, width), 99, dtype)
-    from_zero(lanes, rows, packed.packed, np.zeros(width, dtype), found[0], 0)
-    from_rows(lanes, rows, packed.packed, start, found[1], 1)
-    product, terms = (f(a[1]).astype(float) @ f(w) for f in (np.asarray, np.abs))
-    assert_near(found[0, :, :units], product, dtype, terms)
-    assert_near(found[1, :, :units], product + d, dtype, terms + np.abs(d))
+    _from_zero(lanes, rows, packed.packed, np.zeros(width, dtype), found[0], 0)
+    _from_rows(lanes, rows, packed.packed, start, found[1], 1)
+    wanted, terms = (f(a[1]).astype(float) @ f(w) for f in (np.asarray, np.abs))
+    assert_near(found[0, :, :units], wanted, dtype, terms)
+    assert_near(found[1, :, :units], wanted + d, dtype, terms + np.abs(d))
     assert not found[..., units:].any()
     turned = np.full((lanes, width), 99, dtype)
-    from_zero(lanes, rows, packed.packed, np.zeros(width, dtype), turned, 1)
+    _from_zero(lanes, rows, packed.packed, np.zeros(width, dtype), turned, 1)
     np.testing.assert_array_equal(turned, found[0])
 
 
