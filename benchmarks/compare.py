@@ -44,12 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parse(arguments)
     results: dict[str, Any] = {"schema": report.SCHEMA, "quick": options.quick}
     results |= {**machine.describe(), "notes": [], "load": [machine.load()]}
-    before = peak.measure()
+    peaks = []
     sections = (options.only,) if options.only else _SECTIONS
     for name in sections:
         print(f"{name} ...", file=sys.stderr, flush=True)
+        peaks.append(peak.measure())
         results[name] = _measurements(options, results["notes"])[name]()
-    peaks = before, peak.measure()
+    peaks.append(peak.measure())
     results["peak"] = max(peaks, key=lambda found: found["gflops_all_threads"])
     results["clock_ghz"] = [found["clock_ghz"] for found in peaks]
     results["load"].append(machine.load())
