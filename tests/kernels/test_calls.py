@@ -46,3 +46,11 @@ def test_later_calls_do_not_go_through_numba(monkeypatch):
     assert type(calls[_scaled]) is type(len)
     assert calls[_scaled](a, (np.float32(2), np.int32(2))) == 2
     assert a.tolist() == [4, 2]
+
+
+@pytest.mark.skipif(not JIT, reason="needs the JIT")
+def test_the_suite_sees_arguments_of_other_types():
+    calls = Calls()
+    calls[_scaled](np.ones(2), (2.0, 1))
+    with pytest.raises(AssertionError, match="_scaled was given other types"):
+        calls[_scaled](np.ones(2, np.float32), (2.0, 1))
