@@ -220,8 +220,7 @@ class Window:
         first, last = self.stop, self.stop + len(x)
         self.x[first:last] = x
         for marked, given in zip(self._marked, marks, strict=True):
-            if marked.some or given is not None:
-                marked.write(first, last, given)
+            marked.write(first, last, given)
         for i, layer in enumerate(self.layers[:count]):
             layer.forward(weights.packed[i], self.tapes[i], first, last)
         self.stop = last
