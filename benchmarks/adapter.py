@@ -88,9 +88,12 @@ class _SameError(_GivenError):
 
 
 class BpttLayer:
-    """One layer of bptt with its workers, ready to run the problem again and again."""
+    """One layer of bptt with its workers, ready to run the problem again and again.
 
-    def __init__(self, problem: Problem) -> None:
+    ``workers`` is how many, None for as many as bptt takes by itself.
+    """
+
+    def __init__(self, problem: Problem, workers: int | None = None) -> None:
         lanes, steps, n_in, n = self._case = problem.case
         model = bptt.Model([find_cell(problem.cell)(n_in, n)])
         for name, value in problem.params.items():
@@ -99,7 +102,7 @@ class BpttLayer:
         self._names = list(problem.params)
         self._loss: bptt.Loss = _GivenError(problem.dy)
         self._batch = Batch(problem.x, targets, np.ones((steps, lanes), np.bool_), steps * lanes)
-        self.workers = best_workers(model, lanes, steps)
+        self.workers = best_workers(model, lanes, steps) if workers is None else workers
         self._team = Workers(model, lanes, self.workers, steps)
         self._team.reserve(steps)
         self._reach = Reach(steps, want_dx=True)

@@ -19,7 +19,7 @@ def model_of(config: CharLM) -> bptt.Model:
     return bptt.Model([bptt.Embedding(config.vocabulary, config.embedding), *lstms, linear])
 
 
-def trainer_of(config: CharLM, k1: int) -> bptt.Trainer:
+def trainer_of(config: CharLM, k1: int, workers: int | None = None) -> bptt.Trainer:
     """Its trainer with k2 = ``config.steps``, Adam, and clipping by norm."""
     return bptt.Trainer(
         model_of(config),
@@ -27,4 +27,5 @@ def trainer_of(config: CharLM, k1: int) -> bptt.Trainer:
         optimizer=bptt.Adam(config.rate),
         truncation=bptt.TBPTT(k1, config.steps),
         clip=bptt.ClipNorm(config.clip),
+        workers=workers,
     )

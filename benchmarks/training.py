@@ -14,7 +14,7 @@ from .cases import CHAR_LM, CharLM, random_ids
 from .char_lm import trainer_of
 from .timing import Budget, alternate, torch_name
 
-__all__ = ["char_lm", "every_step"]
+__all__ = ["bptt_update", "char_lm", "every_step"]
 
 _EVERY_STEP_LANES = (1, 32)
 _WINDOWS = 40
@@ -25,8 +25,11 @@ def _updates(trainer: bptt.Trainer, stream: bptt.Stream) -> Iterator[bptt.Step]:
         yield from trainer.steps(stream)
 
 
-def _bptt_update(config: CharLM, ids: NDArray, k1: int) -> Callable[[], Any]:
-    updates = _updates(trainer_of(config, k1), bptt.Stream(ids, config.lanes))
+def bptt_update(
+    config: CharLM, ids: NDArray, k1: int, workers: int | None = None
+) -> Callable[[], Any]:
+    """A function that makes one update of bptt's; the ids are read again and again."""
+    updates = _updates(trainer_of(config, k1, workers), bptt.Stream(ids, config.lanes))
     return lambda: next(updates)
 
 
@@ -48,7 +51,7 @@ def _torch_updates(config: CharLM, ids: NDArray, every_step: bool) -> dict[str, 
 def _compare(config: CharLM, k1: int, budget: Budget) -> dict[str, Any]:
     """Milliseconds of an update of each system, and the ratio to the best peer."""
     ids = random_ids(config, _WINDOWS)
-    ours = _bptt_update(config, ids, k1)
+    ours = bptt_update(config, ids, k1)
     for _ in range(config.steps // k1):
         ours()
     systems = {"bptt": ours, **_torch_updates(config, ids, every_step=k1 == 1)}

@@ -28,21 +28,28 @@ from .window import Window, worthwhile_ids
 
 __all__ = ["Workers", "best_workers", "check_workers"]
 
-_WORTHWHILE = 2_000_000
-"""Multiplications in a window that repay the start of one more thread."""
-
-
+_START, _MEETING = 2_000_000, 600_000
+"""Multiplications that a core does in the time which one more worker costs in each layer, and in
+that for which two workers are in each other's way there: only one of them interprets at a time."""
 _SHARED = 50_000
-"""Parameters from which on workers share what is done with each of them: their packing, the sum of
-their gradients, and the optimizer's step."""
+"""Parameters that repay one more worker in what is done with each: their packing, the sum of their
+gradients, and the optimizer's step."""
 _LINE = 64
 """Numbers that are not divided between workers: their memory's lines, and vectors, are whole."""
 
 
 def best_workers(model: Model, lanes: int, steps: int) -> int:
-    """How many workers run windows of ``steps`` steps and ``lanes`` lanes the fastest."""
-    multiplications = 3 * model.params.flat.size * lanes * steps
-    return max(1, min(cpu_count(), lanes, multiplications // _WORTHWHILE))
+    """How many workers run windows of ``steps`` steps and ``lanes`` lanes the fastest.
+
+    The one with the most lanes is the last to be done: 8 lanes take 5 workers as long as 4.
+    """
+    products, layers = 3 * model.params.flat.size * steps, len(model.layers)
+
+    def cost(workers: int) -> int:
+        most = -(-lanes // workers)
+        return most * products + layers * (_START * (workers - 1) + _MEETING * workers**2)
+
+    return min(range(1, min(cpu_count(), lanes) + 1), key=cost)
 
 
 def check_workers(workers: int | None) -> None:
@@ -101,7 +108,7 @@ class Workers:
         self.windows: list[AnyWindow] = []
         self._room, self._kept = (0, False), 0
         self._pool = Pool(count)
-        self._sharing = count if params.flat.size > _SHARED else 1
+        self._sharing = min(count, 1 + params.flat.size // _SHARED)
         self._grads: list[Block] = []
         self._parts: list[list[dict[str, NDArray]]] = []
         self._losses = [0.0] * count

@@ -163,8 +163,30 @@ def test_lanes_are_shared_out_evenly(lanes, count):
     assert [window.lanes for window in team.windows] == shares.tolist()
 
 
-def test_the_best_number_of_workers():
+def test_the_best_number_of_workers(monkeypatch):
     small, large = a_model([RNN(3, 2)]), a_model([LSTM(3, 64)])
     assert best_workers(small, 64, 2) == 1
     assert best_workers(large, 1, 1000) == 1
-    assert best_workers(large, 16, 1000) == min(16, cpu_count())
+    assert best_workers(large, 16, 1000) >= min(2, cpu_count())
+    monkeypatch.setattr(bptt.workers, "cpu_count", lambda: 2)
+    assert best_workers(large, 16, 1000) == 2
+
+
+@pytest.mark.parametrize("lanes", [5, 8, 50, 64])
+def test_more_work_takes_more_workers_and_none_that_leaves_the_largest_share_as_it_is(
+    monkeypatch, lanes
+):
+    monkeypatch.setattr(bptt.workers, "cpu_count", lambda: 16)
+    model = a_model([LSTM(3, 64)])
+    counts = [best_workers(model, lanes, steps) for steps in (1, 10, 100, 1000, 10_000, 10**7)]
+    assert counts == sorted(counts)
+    assert (counts[0], counts[-1]) == (1, -(-lanes // -(-lanes // min(16, lanes))))
+    for count in set(counts) - {1}:
+        assert -(-lanes // (count - 1)) > -(-lanes // count)
+
+
+def test_more_layers_take_fewer_workers_for_the_same_work(monkeypatch):
+    monkeypatch.setattr(bptt.workers, "cpu_count", lambda: 16)
+    one, four = a_model([LSTM(64, 64)]), a_model([RNN(64, 64)] * 4)
+    assert one.params.flat.size == four.params.flat.size
+    assert best_workers(four, 64, 20) < best_workers(one, 64, 20)
