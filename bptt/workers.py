@@ -41,7 +41,7 @@ _LINE = 64
 def best_workers(model: Model, lanes: int, steps: int) -> int:
     """How many workers run windows of ``steps`` steps and ``lanes`` lanes the fastest.
 
-    The one with the most lanes is the last to be done: 8 lanes take 5 workers as long as 4.
+    The one with the most lanes is the last to be done: five need as long for 8 lanes as four.
     """
     products, layers = 3 * model.params.flat.size * steps, len(model.layers)
 

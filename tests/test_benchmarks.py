@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks import compare, layers, report, table, watching
+from benchmarks import compare, layers, report, scaling, table, watching
 from benchmarks.cases import CELLS, CHAR_LM, LAYER_CASES, Case, flops, random_ids
 from benchmarks.timing import Budget, alternate, geometric_mean, torch_name
 
@@ -226,3 +226,24 @@ def test_what_looking_costs_is_held_against_its_bar(flow, says):
     assert says in text
     assert "| one lane | 100 |" in text
     assert "50.0% |" in text
+
+
+def test_threads_are_doubled_up_to_all_cores():
+    assert [scaling.counts(cores) for cores in (1, 2, 6, 16)] == [
+        [1], [1, 2], [1, 2, 4, 6], [1, 2, 4, 8, 16],
+    ]  # fmt: skip
+
+
+def test_the_report_of_threads_compares_with_one_thread_and_with_the_peer():
+    row = {
+        "case": "LSTM (2, 1, 1, 1)",
+        "usual": 2,
+        "ms": {"bptt": {1: 8.0, 2: 4.0}, "torch": {1: 9.0, 2: 6.0, 4: 3.0}},
+    }
+    text = scaling.markdown({**results(), "rows": [row]})
+    assert "LSTM (2, 1, 1, 1): 2 by itself" in text
+    assert [columns(line) for line in text.splitlines() if line.startswith("| ")][2:] == [
+        ["1", "8", "1.00×", "9", "1.00×", "1.12×"],
+        ["2", "4", "2.00×", "6", "1.50×", "1.50×"],
+        ["4", "–", "–", "3", "3.00×", "–"],
+    ]
