@@ -118,7 +118,7 @@ def _title(row: Mapping[str, Any]) -> str:
 
 def _table(row: Mapping[str, Any]) -> str:
     ours, theirs = row["ms"]["bptt"], row["ms"]["torch"]
-    heads = ["threads", "bptt, ms", "× one thread", "PyTorch, ms", "× one thread", "bptt / PyTorch"]
+    heads = ["threads", "bptt, ms", "× one thread", "PyTorch, ms", "× one thread", "× PyTorch"]
     threads = sorted(ours.keys() | theirs.keys())
     return grid(heads, [[str(n), *_cells(ours, n), *_cells(theirs, n),
                          times_faster(theirs[n] / ours[n] if n in ours and n in theirs else None)]
