@@ -1,7 +1,8 @@
 """Threads that wait for the next piece of work: one piece each, the caller's thread the first.
 
 To be woken takes a thread as long as many a piece of work. So it stays awake for a moment after its
-last one, and so does the caller who waits for it.
+last one, and so does the caller who waits for it. Who asks for the interpreter while another thread
+has it is put to sleep too. So each waits, awake, for those before it to be inside a kernel.
 """
 
 from __future__ import annotations
@@ -15,9 +16,14 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from .kernels.compile import JIT
 from .kernels.wait import LOOKS, await_change
 
 __all__ = ["Pool", "cpu_count"]
+
+_TURN, _LEAVE = (400, 50) if JIT else (0, 0)
+"""Looks, of 12 to 50 ns each, in which a thread that was given a piece of work comes to its first
+kernel; and in which one that gave an answer leaves the interpreter."""
 
 Task = Callable[[], None]
 Item = TypeVar("Item")
@@ -31,29 +37,33 @@ def cpu_count() -> int:
 
 
 class _Box(Generic[Item]):
-    """A queue from one thread to another, whose reader looks for a moment before it sleeps."""
+    """A queue from one thread to another, whose reader looks for a moment before it sleeps.
 
-    def __init__(self) -> None:
+    One that is still awake takes what has been put ``later`` by so many looks.
+    """
+
+    def __init__(self, later: int) -> None:
         self._queue: SimpleQueue[Item] = SimpleQueue()
         self._put, self._got = np.zeros(1, np.int64), 0
+        self._later = later
 
     def put(self, item: Item) -> None:
         self._queue.put(item)
         self._put[0] += 1
 
     def get(self) -> Item:
-        await_change(self._put, self._got, LOOKS)
+        await_change(self._put, self._got, LOOKS, self._later)
         item = self._queue.get()
         self._got += 1
         return item
 
 
 class _Helper:
-    """A thread that runs tasks one after the other."""
+    """A thread that runs tasks one after the other, and begins when so many others have begun."""
 
-    def __init__(self) -> None:
-        self.inbox: _Box[Task | None] = _Box()
-        self.outbox: _Box[BaseException | None] = _Box()
+    def __init__(self, others: int) -> None:
+        self.inbox: _Box[Task | None] = _Box(later=others * _TURN)
+        self.outbox: _Box[BaseException | None] = _Box(later=_LEAVE)
         # The thread knows the boxes, but not this object: so that it can end with the pool.
         work = threading.Thread(target=_work, args=(self.inbox, self.outbox), daemon=True)
         work.start()
@@ -87,7 +97,7 @@ class Pool:
                 raise failure
 
     def _start(self) -> None:
-        self._helpers = [_Helper() for _ in range(self.size - 1)]
+        self._helpers = [_Helper(others) for others in range(1, self.size)]
         weakref.finalize(self, _stop, self._helpers)
         self._process = os.getpid()
 

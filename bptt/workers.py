@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -193,13 +194,12 @@ class Workers:
 
     def forward(self, batch: Batch, loss: Loss) -> float:
         """Run the steps of ``batch``, and add up its losses."""
-        self._pack(back=False)
+        tasks = self._tasks(batch, 1.0)
 
         def work(i: int) -> None:
-            self._losses[i] = self.windows[i].evaluate(
-                self.weights, self._task(i, batch, 1.0), loss
-            )
+            self._losses[i] = self.windows[i].evaluate(self.weights, tasks[i], loss)
 
+        self._pack(back=False)
         self._run(work, len(self.windows))
         return math.fsum(self._losses)
 
@@ -214,9 +214,11 @@ class Workers:
         if self._segments is not None:
             reach = reach._replace(segment=self._segments.length(reach.k2))
 
+        tasks = self._tasks(batch, scale)
+
         def work(i: int) -> None:
-            task, grads = self._task(i, batch, scale), self._parts[i]
-            self._losses[i] = self.windows[i].update(self.weights, task, loss, grads, reach)
+            window, grads = self.windows[i], self._parts[i]
+            self._losses[i] = window.update(self.weights, tasks[i], loss, grads, reach)
 
         self._pack(back=True)
         self._run(work, len(self.windows))
@@ -242,12 +244,13 @@ class Workers:
         each = -(-size // (pieces * _LINE)) * _LINE
         self._run(lambda i: work(slice(each * i, each * (i + 1))), pieces)
 
-    def _task(self, i: int, batch: Batch, scale: float) -> Task:
-        """The part of ``batch`` that worker ``i`` has."""
+    def _tasks(self, batch: Batch, scale: float) -> list[Task]:
+        """The parts of ``batch`` that the workers have: cut by the caller, so that a worker needs
+        the interpreter only for a moment at its beginning."""
+        parts = [batch]
         if len(self.windows) > 1:
-            batch = batch.lanes(self.bounds[i], self.bounds[i + 1])
-        targets, valid = np.array(batch.targets, order="C"), np.array(batch.valid, order="C")
-        return Task(batch.x, targets, valid, scale, batch.marks)
+            parts = [batch.lanes(first, last) for first, last in pairwise(self.bounds)]
+        return [_task(part, scale) for part in parts]
 
     def _pack(self, back: bool) -> None:
         packing, pieces = self.weights.packing(back), self._sharing
@@ -306,3 +309,8 @@ class Workers:
                 yield f"the output of layer {i} ({type(self.model.layers[i]).__name__})", i, rows
         for name in reversed(list(self.gradient)):
             yield f"the gradient of {name}", int(name.split(".")[0]), self.gradient[name]
+
+
+def _task(part: Batch, scale: float) -> Task:
+    targets, valid = np.array(part.targets, order="C"), np.array(part.valid, order="C")
+    return Task(part.x, targets, valid, scale, part.marks)

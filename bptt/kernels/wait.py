@@ -33,8 +33,11 @@ def _look(typing_context: Any, count: Any) -> Any:
 
 
 @kernel
-def await_change(count, known, looks):
-    """Return as soon as ``count[0]``, (1,) int64, is not ``known``, or after so many looks."""
+def await_change(count, known, looks, more):
+    """Return when ``count[0]``, (1,) int64, is not ``known``, and ``more`` looks after that; or
+    after so many ``looks``."""
     for _ in range(looks):
         if _look(count) != known:
+            for _ in range(more):
+                _look(count)
             return
