@@ -92,6 +92,7 @@ class Window:
         self._scratch: Scratch | None = None
         if backward:
             self._scratch = Scratch.of([layer.scratch_sizes(dtype) for layer in layers], dtype)
+        self._moving = list(self.kept().values())
 
     def _error_buffers(self) -> list[NDArray]:
         """For each layer, room for the error of its output; neighbours do not share it."""
@@ -199,7 +200,7 @@ class Window:
         if self.stop + steps <= self.capacity:
             return
         kept = self.stop - self.start
-        for rows, _, beyond in self.kept().values():
+        for rows, _, beyond in self._moving:
             if kept + beyond:
                 rows[: kept + beyond] = rows[self.start : self.stop + beyond]
         self._back[:kept] = self._back[self.start : self.stop]
