@@ -16,12 +16,11 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from .kernels.compile import JIT
 from .kernels.wait import LOOKS, await_change
 
 __all__ = ["Pool", "cpu_count"]
 
-_TURN, _LEAVE = (400, 50) if JIT else (0, 0)
+_TURN, _LEAVE = 400, 50
 """Looks, of 12 to 50 ns each, in which a thread that was given a piece of work comes to its first
 kernel; and in which one that gave an answer leaves the interpreter."""
 

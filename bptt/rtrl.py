@@ -25,7 +25,7 @@ from .layers.marks import Marks
 from .losses import Loss
 from .model import Model
 from .packed import ModelWeights, gradient_parts
-from .task import Batch, Task
+from .task import Batch
 from .window import Window
 
 __all__ = ["OnlineStep", "rtrl", "rtrl_steps"]
@@ -132,9 +132,9 @@ def _steps(model: Model, loss: Loss, batch: Batch, lanes: _Lanes) -> Iterator[On
         newest = slice(max(0, t - targets_from), max(0, t + 1 - targets_from))
         valid = batch.valid[newest]
         count = int(np.count_nonzero(valid))
-        task = Task(batch.x[t : t + 1], batch.targets[newest], valid, 1.0 / max(1, count),
-                    batch.marks.steps(t, t + 1))  # fmt: skip
-        total, grads = lanes.step(loss, task)
+        marks = batch.marks.steps(t, t + 1)
+        here = Batch(batch.x[t : t + 1], batch.targets[newest], valid, count, marks)
+        total, grads = lanes.step(loss, here)
         yield OnlineStep(total / count if count else math.nan, count, grads, lanes.state())
 
 
@@ -164,18 +164,16 @@ class _Lanes:
         for lane, window in enumerate(self.windows):
             window.begin(state, lane)
 
-    def step(self, loss: Loss, task: Task) -> tuple[float, Block]:
-        """The sum of the losses of ``task``, one step of all lanes, and the gradient."""
+    def step(self, loss: Loss, batch: Batch) -> tuple[float, Block]:
+        """The sum of the losses of ``batch``, one step of all lanes, and the gradient."""
         self.weights.pack(back=True)
         total, gradient = 0.0, np.zeros(self.gradient.flat.size)
         for lane, (window, influence) in enumerate(zip(self.windows, self.influences, strict=True)):
-            own = slice(lane, lane + 1)
+            own = batch.lanes(lane, lane + 1)
             window.make_room(1, keep=0)
-            window.forward(self.weights, task.x[:, own], task.marks.lanes(lane, lane + 1))
-            if task.valid[:, own].any():
-                targets = np.array(task.targets[:, own], order="C")
-                here = Task(task.x, targets, task.valid[:, own].copy(), task.scale)
-                total += window.add_losses(loss, here)
+            window.forward(self.weights, own.x, own.marks)
+            if own.valid.any():
+                total += window.add_losses(loss, own.task(1.0 / max(1, batch.count)))
                 gradient += self._back(window, 0) @ influence + self.gradient.flat
             self._influence(window)
             influence[...] = self.jacobian @ influence + self.fresh

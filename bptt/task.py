@@ -74,6 +74,11 @@ class Batch(NamedTuple):
         x, targets, valid = (a[:, first:last] for a in (self.x, self.targets, self.valid))
         return Batch(x, targets, valid, self.count, self.marks.lanes(first, last))
 
+    def task(self, scale: float) -> Task:
+        """It as a window is given it: with targets that a kernel can read."""
+        targets, valid = np.array(self.targets, order="C"), np.array(self.valid, order="C")
+        return Task(self.x, targets, valid, scale, self.marks)
+
     @classmethod
     def of_chunk(cls, model: Model, loss: Loss, chunk: Chunk, losses: int | None = None,
                  keys: NDArray | None = None) -> Batch:  # fmt: skip

@@ -11,6 +11,7 @@ room is used up.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -92,7 +93,6 @@ class Window:
         self._scratch: Scratch | None = None
         if backward:
             self._scratch = Scratch.of([layer.scratch_sizes(dtype) for layer in layers], dtype)
-        self._moving = list(self.kept().values())
 
     def _error_buffers(self) -> list[NDArray]:
         """For each layer, room for the error of its output; neighbours do not share it."""
@@ -189,6 +189,11 @@ class Window:
         for i, tape in enumerate(self.tapes):
             kept |= {f"{i}.{name}": rows for name, rows in tape.kept().items()}
         return kept
+
+    @cached_property
+    def _moving(self) -> list[Kept]:
+        """What goes with the steps, listed once for all updates."""
+        return list(self.kept().values())
 
     def make_room(self, steps: int, keep: int) -> None:
         """Forget all but the newest ``keep`` rows, and see that ``steps`` more fit.

@@ -250,7 +250,7 @@ class Workers:
         parts = [batch]
         if len(self.windows) > 1:
             parts = [batch.lanes(first, last) for first, last in pairwise(self.bounds)]
-        return [_task(part, scale) for part in parts]
+        return [part.task(scale) for part in parts]
 
     def _pack(self, back: bool) -> None:
         packing, pieces = self.weights.packing(back), self._sharing
@@ -309,8 +309,3 @@ class Workers:
                 yield f"the output of layer {i} ({type(self.model.layers[i]).__name__})", i, rows
         for name in reversed(list(self.gradient)):
             yield f"the gradient of {name}", int(name.split(".")[0]), self.gradient[name]
-
-
-def _task(part: Batch, scale: float) -> Task:
-    targets, valid = np.array(part.targets, order="C"), np.array(part.valid, order="C")
-    return Task(part.x, targets, valid, scale, part.marks)
