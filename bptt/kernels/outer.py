@@ -1,7 +1,8 @@
 """The gradient of weights: a sum of outer products over all steps and lanes.
 
-A block of rows is gathered at a time: of the error one panel, of the other side all numbers, each
-in the order in which the tiles read them. So no tile strides through memory.
+A block of rows is added up at a time. Of what many tiles read from near caches its numbers are
+gathered first, in the order in which they are read, so that no tile strides through memory. The
+rest is read where it lies.
 """
 
 from __future__ import annotations
@@ -12,14 +13,18 @@ from numpy.typing import DTypeLike
 from .compile import kernel
 from .moves import copier
 from .packing import FULL, panel_bounds, panel_count
-from .target import FAR, lanes_of
+from .target import FAR, NEAR, lanes_of, target
 from .tile import TILE_ROWS, half_tile, tile
 from .vector import ask_row, flat, lanes, load, store
 
 __all__ = ["accumulate", "scratch_sizes"]
 
 _BLOCK = 192
-"""Rows of the sum over time and lanes that are gathered at a time: they fit the nearer caches."""
+"""Rows of the sum over time and lanes that are added up at a time: they fit the nearer caches."""
+_READS = 24
+"""How often a line of 16 numbers is read where it lies, at most; else it pays to sort them."""
+_PANEL_NEAR = _BLOCK * FULL * target().vector_bytes <= NEAR
+"""Whether a panel of the error, once gathered, stays in the first cache: else it does not pay."""
 _NEAR = 32
 """Rows of those whose numbers are sorted by tiles at a time: they fit the first cache."""
 _ROW = -(-TILE_ROWS // 4) * 4
@@ -33,8 +38,8 @@ def scratch_sizes(n: int, g_row: int, dtype: DTypeLike) -> tuple[int, int, int]:
     n : rows of the weights and the bias together.
     g_row : interleaved columns, G·Np.
     """
-    panel = 4 * lanes_of(dtype)
-    return _BLOCK * panel, _BLOCK * _ROW * -(-n // TILE_ROWS), n * g_row + panel
+    panel = FULL * lanes_of(dtype)
+    return _BLOCK * panel, _BLOCK * _ROW * -(-n // TILE_ROWS), n * g_row + panel + 1
 
 
 @kernel
@@ -52,12 +57,13 @@ def _place(i, count):
 
 
 @kernel
-def _gather_rows(a, first, row, count, n, i, rows):
+def _gather_rows(side, count, n, i, rows):
     """Copy ``count`` rows of n numbers, which belong to rows i to i + n of the weights.
 
+    side : as in `_add_outer`.
     rows : out, tile by tile as they are read; of a tile's `_ROW` places the last may hold anything.
     """
-    source = flat(a)
+    a, first, _, row = side
     for near in range(0, count, _NEAR):
         stop = near + _NEAR if near + _NEAR < count else count
         j = 0
@@ -69,7 +75,7 @@ def _gather_rows(a, first, row, count, n, i, rows):
                 j += TILE_ROWS
             else:
                 for k in range(near, stop):
-                    rows[at + k * _ROW] = source[first + k * row + j]
+                    rows[at + k * _ROW] = a[first + k * row + j]
                 j += 1
 
 
@@ -82,28 +88,37 @@ def _ask_for(rows, count, share, columns, part):
 
 
 @kernel
-def _add_outer(n, count, rows, w, half, panel, start, sums, at, ahead_g, ahead_h):
+def _add_outer(n, count, side, panel, start, sums, at, ahead, part):
     """Rows of ``sums`` from ``at`` on = those of ``sums`` from ``start`` on + A.T @ panel.
 
-    rows : A (count, n) as `_gather_rows` left it.
-    w, half : vectors of the panel; whether only the first half of each is wanted, of 4.
+    n, count : columns and rows of A.
+    side : of A a flat array, where its first row begins, and from one to the next the numbers of
+        its tiles, and of its rows.
+    panel : an array, where its first row begins, and numbers between two rows; then its vectors,
+        and whether only the first half of each is wanted, of 4.
     start : as ``at``; or, where only zeros are, those, which are then read for every row.
-    ahead_g, ahead_h : what is asked for meanwhile, a part with every tile.
+    ahead : what is asked for meanwhile, a part with every tile; ``part`` is the first.
+
+    Returns the next part.
     """
-    columns, repeated = w * lanes(sums), start != at
+    (a, first, step, row), (g, g_first, g_row, w, half) = side, panel
+    columns, repeated, b = w * lanes(sums), start != at, (g, g_first, 0, g_row)
+    ahead_g, ahead_h = ahead
     far = ahead_g[1] > 0  # What is near need not be asked for.
     for i in range(0, n, TILE_ROWS):
         height = TILE_ROWS if n - i > TILE_ROWS else n - i
         out = (sums, at + columns * i, columns, 0)
-        a, b = (rows, _place(i, count), 1, _ROW), (panel, 0, 0, columns)
-        before = (sums, start, 0, 0) if repeated else out
+        left, before = (a, first, 1, row), (sums, start, 0, 0) if repeated else out
         if half:
-            half_tile(height, 4, count, a, b, before, out)
+            half_tile(height, 4, count, left, b, before, out)
         else:
-            tile(height, w, count, a, b, before, out)
+            tile(height, w, count, left, b, before, out)
         if far:
-            _ask_for(*ahead_g, i // TILE_ROWS)
-            _ask_for(*ahead_h, i // TILE_ROWS)
+            _ask_for(*ahead_g, part)
+            _ask_for(*ahead_h, part)
+        first += step
+        part += 1
+    return part
 
 
 @kernel
@@ -141,6 +156,23 @@ def _scatter(sums, gates, out):
 
 
 @kernel
+def _tile_count(n):
+    """Tiles of n rows of the weights."""
+    return (n + TILE_ROWS - 1) // TILE_ROWS
+
+
+@kernel
+def _sort_rows(side_x, side_h, count, n_x, n_h, rows):
+    """[x h 1] of ``count`` rows, sorted by tiles into ``rows``, as a side of its own."""
+    nothing, step = np.int64(0), np.int64(_ROW)
+    _gather_rows(side_x, count, n_x, nothing, rows)
+    _gather_rows(side_h, count, n_h, n_x, rows)
+    for k in range(count):
+        rows[_place(n_x + n_h, count) + k * _ROW] = 1
+    return rows, nothing, count * step, step
+
+
+@kernel
 def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out):
     """The gradient of weights and bias: [x h 1].T @ g, over all rows (steps and lanes).
 
@@ -151,7 +183,8 @@ def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out):
     scratch : panel, rows and sums, of `scratch_sizes`.
     out : out, dWx (I, G·N), dWh (H, G·N) and db (1, G·N); H may be 0.
     """
-    nothing = np.int64(0)  # Numba compiles a kernel once more for an argument that is a literal.
+    # Numba compiles a kernel once more for an argument that is a literal.
+    nothing, single, step = np.int64(0), np.int64(1), np.int64(TILE_ROWS)
     (x, x_first, x_row), (h, h_first, h_row), (g, g_first, g_row) = rows_x, rows_h, rows_g
     panel, rows, sums = scratch
     dwx, dwh, db = out
@@ -160,29 +193,39 @@ def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out):
     n = n_x + n_h + 1
     vectors = g_row // size
     panels = panel_count(vectors, FULL)
-    zeros = sums.size - FULL * size
-    sums[zeros:] = 0
-    tiles = (n + TILE_ROWS - 1) // TILE_ROWS
+    zeros = n * g_row
+    one = zeros + FULL * size
+    sums[zeros:one], sums[one] = 0, 1
+    side_b = (sums, one, nothing, nothing)
+    sorts = panels * 16 > _READS * TILE_ROWS or n * _BLOCK > FAR // 32
+    widths = (n, nothing, nothing) if sorts else (n_x, n_h, single)
+    tiles = _tile_count(widths[0]) + _tile_count(widths[1]) + widths[2]
     asked = _BLOCK if m * g_row > FAR else 0
     asked_h = asked if n * g_row < FAR // 8 else 0  # Larger sums would drive them out again.
     share, share_h = _BLOCK // tiles + 1, _BLOCK // (tiles * panels) + 1
     for r in range(0, max(m, 1), _BLOCK):
         count, here = _BLOCK if m - r > _BLOCK else m - r, g_first + r * g_row
-        _gather_rows(x, x_first + r * x_row, x_row, count, n_x, nothing, rows)
-        _gather_rows(h, h_first + r * h_row, h_row, count, n_h, n_x, rows)
-        for k in range(count):
-            rows[_place(n - 1, count) + k * _ROW] = 1
+        side_x = (flat(x), x_first + r * x_row, step, x_row)
+        side_h = (flat(h), h_first + r * h_row, step, h_row)
+        if sorts:
+            side_x = _sort_rows(side_x, side_h, count, n_x, n_h, rows)
         for p in range(panels):
             first, end = panel_bounds(p, vectors, panels)
             columns = (end - first) * size
-            at = first * size * n
-            _gather_panel(g, here + first * size, g_row, count, columns, panel)
-            start = at if r else zeros
             half = gates == FULL and units - first * size // gates <= size // 2
+            errors = (flat(g), here + first * size, g_row, end - first, half)
+            if _PANEL_NEAR:
+                _gather_panel(g, here + first * size, g_row, count, columns, panel)
+                errors = (panel, nothing, columns, end - first, half)
             next_panel = here + (end * size if end < vectors else count * g_row)
-            ahead_g = (g, next_panel, g_row), asked, share, columns
             begun = p * tiles * share_h
             next_rows = (h, h_first + (r + count + begun) * h_row, h_row)
-            ahead_h = next_rows, asked_h - begun, share_h, h_row
-            _add_outer(n, count, rows, end - first, half, panel, start, sums, at, ahead_g, ahead_h)
+            ahead_g = (g, next_panel, g_row), asked, share, columns
+            ahead = ahead_g, (next_rows, asked_h - begun, share_h, h_row)
+            at, part = first * size * n, nothing
+            sides = (side_x, widths[0]), (side_h, widths[1]), (side_b, widths[2])
+            for side, width in sides:
+                start = at if r else zeros
+                part = _add_outer(width, count, side, errors, start, sums, at, ahead, part)
+                at += width * columns
     _scatter(sums, gates, out)

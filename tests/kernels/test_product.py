@@ -154,6 +154,14 @@ def test_weight_gradient(sizes, gates, dtype):
     check_gradient(0, sizes, gates, dtype, first=1)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("gates", [1, 4])
+@pytest.mark.parametrize("sizes", [(99, 4, 2, 9, 210), (99, 4, 340, 3, 5), (99, 4, 7, 401, 5)])
+def test_weight_gradient_of_sorted_rows(sizes, gates, dtype):
+    """So many columns, or so many rows, that it pays to sort the numbers first."""
+    check_gradient(2, sizes, gates, dtype, first=1)
+
+
 @settings(max_examples=few(40))
 @given(
     sizes=st.tuples(
