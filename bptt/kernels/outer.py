@@ -14,7 +14,7 @@ from .compile import kernel
 from .moves import copier
 from .packing import FULL, panel_bounds, panel_count
 from .target import FAR, NEAR, lanes_of, target
-from .tile import TILE_ROWS, half_tile, tile
+from .tile import TAIL_WIDTHS, TILE_ROWS, tail_tile, tails_tile, tile
 from .vector import ask_row, flat, lanes, load, store
 
 __all__ = ["accumulate", "scratch_sizes"]
@@ -95,13 +95,13 @@ def _add_outer(n, count, side, panel, start, sums, at, ahead, part):
     side : of A a flat array, where its first row begins, and from one to the next the numbers of
         its tiles, and of its rows.
     panel : an array, where its first row begins, and numbers between two rows; then its vectors,
-        and whether only the first half of each is wanted, of 4.
+        and how many of them, none, the last one or all, end in padding, of which nothing is wanted.
     start : as ``at``; or, where only zeros are, those, which are then read for every row.
     ahead : what is asked for meanwhile, a part with every tile; ``part`` is the first.
 
     Returns the next part.
     """
-    (a, first, step, row), (g, g_first, g_row, w, half) = side, panel
+    (a, first, step, row), (g, g_first, g_row, w, cut) = side, panel
     columns, repeated, b = w * lanes(sums), start != at, (g, g_first, 0, g_row)
     ahead_g, ahead_h = ahead
     far = ahead_g[1] > 0  # What is near need not be asked for.
@@ -109,10 +109,12 @@ def _add_outer(n, count, side, panel, start, sums, at, ahead, part):
         height = TILE_ROWS if n - i > TILE_ROWS else n - i
         out = (sums, at + columns * i, columns, 0)
         left, before = (a, first, 1, row), (sums, start, 0, 0) if repeated else out
-        if half:
-            half_tile(height, 4, count, left, b, before, out)
-        else:
+        if cut == 0 or height < TILE_ROWS:
             tile(height, w, count, left, b, before, out)
+        elif cut == 1:
+            tail_tile(height, w, count, left, b, before, out)
+        else:
+            tails_tile(height, w, count, left, b, before, out)
         if far:
             _ask_for(*ahead_g, part)
             _ask_for(*ahead_h, part)
@@ -145,7 +147,7 @@ def _scatter(sums, gates, out):
     size, units, single = lanes(sums), db.shape[1] // gates, np.int64(1)  # No literal, see below.
     n_x, n_h = dwx.shape[0], dwh.shape[0]
     n, vectors = n_x + n_h + 1, (units + size - 1) // size * gates
-    panels = panel_count(vectors, FULL)
+    panels = panel_count(vectors, _width(gates))
     for p in range(panels):
         first, end = panel_bounds(p, vectors, panels)
         columns = (end - first) * size
@@ -153,6 +155,20 @@ def _scatter(sums, gates, out):
         _scatter_panel(n_x, sums, at, columns, first, gates, units, dwx)
         _scatter_panel(n_h, sums, at + n_x * columns, columns, first, gates, units, dwh)
         _scatter_panel(single, sums, at + (n - 1) * columns, columns, first, gates, units, db)
+
+
+@kernel
+def _width(gates):
+    """Vectors of a full panel: of three gates no more, so that it has all of the same units."""
+    return np.int64(3) if gates == 3 else FULL
+
+
+@kernel
+def _cut(gates, units, size, last, w):
+    """As in `_add_outer`, of a panel of w vectors: of the ``last`` one, or of one before it."""
+    if not last or not 0 < units % size <= size // 2 or w not in TAIL_WIDTHS:
+        return 0
+    return 1 if gates == 1 else w if gates == w else 0
 
 
 @kernel
@@ -192,7 +208,7 @@ def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out):
     n_x, n_h, units = dwx.shape[0], dwh.shape[0], db.shape[1] // gates
     n = n_x + n_h + 1
     vectors = g_row // size
-    panels = panel_count(vectors, FULL)
+    panels = panel_count(vectors, _width(gates))
     zeros = n * g_row
     one = zeros + FULL * size
     sums[zeros:one], sums[one] = 0, 1
@@ -212,11 +228,11 @@ def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out):
         for p in range(panels):
             first, end = panel_bounds(p, vectors, panels)
             columns = (end - first) * size
-            half = gates == FULL and units - first * size // gates <= size // 2
-            errors = (flat(g), here + first * size, g_row, end - first, half)
+            cut = _cut(gates, units, size, end == vectors, end - first)
+            errors = (flat(g), here + first * size, g_row, end - first, cut)
             if _PANEL_NEAR:
                 _gather_panel(g, here + first * size, g_row, count, columns, panel)
-                errors = (panel, nothing, columns, end - first, half)
+                errors = (panel, nothing, columns, end - first, cut)
             next_panel = here + (end * size if end < vectors else count * g_row)
             begun = p * tiles * share_h
             next_rows = (h, h_first + (r + count + begun) * h_row, h_row)

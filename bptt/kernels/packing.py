@@ -46,9 +46,9 @@ def unpadded(gates: int, units: int, dtype: DTypeLike) -> tuple[int, int, int, i
 
 def padded_halves(gates: int, units: int, width: int, dtype: DTypeLike) -> int:
     """Vectors of the last panel whose second halves are padding, as far as a `product` can spare
-    it: none, the last one, or all of the four gates of the last units."""
+    it: none, the last one, or those of all gates of the last units."""
     tail, size = units % lanes_of(dtype), lanes_of(dtype)
-    spared = gates == 1 or gates == width == FULL
+    spared = gates == 1 or gates == width
     return gates if spared and 0 < tail <= size // 2 else 0
 
 

@@ -10,9 +10,9 @@ from .target import NEAR
 from .tile import (
     TAIL_WIDTHS,
     TILE_ROWS,
-    half_tile,
     narrow_height,
     tail_tile,
+    tails_tile,
     tile,
     tile_height,
     tile_row,
@@ -54,12 +54,12 @@ def _panel_product(m, runs, rows_a, rows_b, width, cut, rows_d, rows_c):
         height = tile_height(m - r) if width == FULL else narrow_height(m - r)
         left = (a, a_first + r * a_row, a_row, 1)
         start, out = (d, d_first + r * d_row, d_row, 0), (c, c_first + r * c_row, c_row, 0)
-        if cut == FULL:
-            half_tile(height, 4, runs, left, rows_b, start, out)
-        elif cut == 1 and width in TAIL_WIDTHS and height >= TILE_ROWS:
+        if cut == 0 or width not in TAIL_WIDTHS or height < TILE_ROWS:
+            tile(height, width, runs, left, rows_b, start, out)
+        elif cut == 1:
             tail_tile(height, width, runs, left, rows_b, start, out)
         else:
-            tile(height, width, runs, left, rows_b, start, out)
+            tails_tile(height, width, runs, left, rows_b, start, out)
         r += height
 
 

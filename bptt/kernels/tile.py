@@ -32,6 +32,7 @@ __all__ = [
     "half_tile",
     "narrow_height",
     "tail_tile",
+    "tails_tile",
     "tile",
     "tile_height",
     "tile_row",
@@ -171,6 +172,9 @@ tail_tile = intrinsic(_compiled(1, 2, TILE_ROWS, TAIL_WIDTHS)) if JIT else _plai
 
 For the last columns, where what follows is padding; of `TAIL_WIDTHS`, and `TILE_ROWS` or more.
 """
+
+tails_tile = intrinsic(_compiled(2, 2, TILE_ROWS, TAIL_WIDTHS)) if JIT else _plain
+"""As `half_tile`, but of `TAIL_WIDTHS`, and `TILE_ROWS` or more."""
 
 tile_row = intrinsic(_compiled_row) if JIT else _plain_row
 """``tile_row(widths, k, A, B1, B2, D, C)``: one row times two panels.

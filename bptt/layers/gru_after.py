@@ -65,7 +65,7 @@ class _Arrays(NamedTuple):
 def make_weights(n_in: int, n: int, dtype: DTypeLike) -> RecurrentWeights:
     """Room for Wx with b, and Wh with bh."""
     return RecurrentWeights(
-        PackedWeights(n_in, n, int(_GATES), dtype),
+        PackedWeights(n_in, n, int(_GATES), dtype, width=_GATES),
         PackedWeights(n, n, int(_GATES), dtype, width=_GATES),
     )
 
