@@ -1,8 +1,8 @@
 """The gradient of weights: a sum of outer products over all steps and lanes.
 
-A block of rows is added up at a time. Of what many tiles read from near caches its numbers are
-gathered first, in the order in which they are read, so that no tile strides through memory. The
-rest is read where it lies.
+A block of rows is added up at a time. Numbers that many panels need are sorted first, into the
+order in which the tiles read them, and a panel of the error is copied if it then stays in the first
+cache: so no tile strides through memory again and again. All others are read where they lie.
 """
 
 from __future__ import annotations
@@ -165,7 +165,8 @@ def _width(gates):
 
 @kernel
 def _cut(gates, units, size, last, w):
-    """As in `_add_outer`, of a panel of w vectors: of the ``last`` one, or of one before it."""
+    """Of a panel of w vectors, the ``last`` or one before it: how many end in padding, as
+    `_add_outer` takes it."""
     if not last or not 0 < units % size <= size // 2 or w not in TAIL_WIDTHS:
         return 0
     return 1 if gates == 1 else w if gates == w else 0
