@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 import bptt
 from bptt.pool import cpu_count
 from bptt.task import Reach
-from bptt.workers import Batch, Workers, best_workers
+from bptt.workers import Batch, Workers
 
 from .cases import Case
 
@@ -102,8 +102,8 @@ class BpttLayer:
         self._names = list(problem.params)
         self._loss: bptt.Loss = _GivenError(problem.dy)
         self._batch = Batch(problem.x, targets, np.ones((steps, lanes), np.bool_), steps * lanes)
-        self.workers = best_workers(model, lanes, steps) if workers is None else workers
-        self._team = Workers(model, lanes, self.workers, steps)
+        self._team = Workers(model, lanes, workers, steps)
+        self.workers = self._team.count
         self._team.reserve(steps)
         self._reach = Reach(steps, want_dx=True)
         self.run()

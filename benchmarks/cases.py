@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CELLS", "CHAR_LM", "LAYER_CASES", "Case", "CharLM", "flops", "random_ids"]
+__all__ = ["CELLS", "CHAR_LM", "FEW_LANES", "LAYER_CASES", "Case", "CharLM", "flops", "random_ids"]
 
 CELLS = {"lstm": 4, "rnn": 1, "gru": 3}
 """Cell -> gates, G."""
@@ -38,6 +38,15 @@ LAYER_CASES = (
     Case(8, 1000, 2, 50),
     Case(64, 784, 1, 100),
 )
+
+FEW_LANES = (
+    Case(1, 100, 128, 128),
+    Case(1, 100, 256, 256),
+    Case(1, 50, 512, 512),
+    Case(2, 50, 512, 512),
+    Case(4, 50, 512, 512),
+)
+"""Too few lanes for all cores, or for weights to be used often once they are read."""
 
 
 def flops(cell: str, case: Case) -> int:

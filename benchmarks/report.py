@@ -18,8 +18,9 @@ Results = Mapping[str, Any]
 def add_shares(results: Results) -> None:
     """Write into each row of the layers which share of the machine's peak each system reached."""
     whole = results["peak"]["gflops_all_threads"]
-    for row in results.get("layers", {}).get("rows", []):
-        row["peak_share"] = {name: found / whole for name, found in row["gflops"].items()}
+    for section in ("layers", "few_lanes"):
+        for row in results.get(section, {}).get("rows", []):
+            row["peak_share"] = {name: found / whole for name, found in row["gflops"].items()}
 
 
 def write(results: Results, folder: Path, name: str) -> None:
@@ -68,7 +69,11 @@ def _sections(results: Results) -> Iterator[str]:
         yield "A quick run: the numbers are rough."
     yield from results["notes"]
     if "layers" in results:
+        yield "## One layer, forward and full backward"
         yield from _layers(results["layers"])
+    if "few_lanes" in results:
+        yield "## Few lanes, many units"
+        yield from _layers(results["few_lanes"])
     if "char_lm" in results:
         yield "## Training step of the character model"
         yield _training([results["char_lm"]])
@@ -92,7 +97,6 @@ def _sizes(row: Results) -> str:
 
 
 def _layers(found: Results) -> Iterator[str]:
-    yield "## One layer, forward and full backward"
     rows = found["rows"]
     names = list(dict.fromkeys(name for row in rows for name in row["ms"]))
     heads = ["cell (B, T, I, H)", *(f"{name}, ms" for name in names), "× best peer", "GF/s",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from bptt.division import best_division
 from bptt.pool import cpu_count
-from bptt.workers import best_workers
 
 from . import machine, peak
 from .adapter import BpttLayer, Problem
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _rows(threads: Sequence[int], budget: Budget) -> Iterator[dict[str, Any]]:
     ids = random_ids(CHAR_LM, _WINDOWS)
-    usual = best_workers(model_of(CHAR_LM), CHAR_LM.lanes, CHAR_LM.steps)
+    usual = math.prod(best_division(model_of(CHAR_LM), CHAR_LM.lanes, CHAR_LM.steps))
     tried = sorted({usual, *threads})
     yield _row("Character model", tried, usual, _char_lms(ids, tried), budget)
     for cell, case in _LAYERS:

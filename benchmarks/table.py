@@ -38,6 +38,10 @@ def insert(text: str, inside: str) -> str:
 def table(results: Results) -> str:
     """The tables in Markdown: one layer at every size, and everything else."""
     parts = [_layers(results["layers"]["rows"], results["layers"]["geometric_means"])]
+    if "few_lanes" in results:
+        parts.append("Few lanes, many units, which threads then share:")
+        found = results["few_lanes"]
+        parts.append(_layers(found["rows"], found["geometric_means"]))
     rows = list(_others(results))
     if rows:
         parts.append(grid(["", "bptt", "best peer", "ratio"], rows))

@@ -8,7 +8,7 @@ from .data import Source
 from .losses import Loss
 from .model import Model
 from .task import Batch
-from .workers import Workers, best_workers
+from .workers import Workers
 
 __all__ = ["Evaluator"]
 
@@ -43,7 +43,6 @@ class Evaluator:
 
     def _team_for(self, lanes: int, steps: int) -> Workers:
         if self._team is None or (self._team.lanes, self._team.usual) != (lanes, steps):
-            count = self.workers or best_workers(self.model, lanes, steps)
-            self._team = Workers(self.model, lanes, count, steps)
+            self._team = Workers(self.model, lanes, self.workers, steps)
             self._team.reserve_forward(steps)
         return self._team

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .block import Block
 from .checks import check_bound, check_seed
+from .division import check_workers
 from .layers.draws import keys
 from .layers.marks import Marks
 from .losses import Loss
@@ -17,7 +18,7 @@ from .memory import Memory, check_memory, check_stretches
 from .model import Model
 from .task import Batch, Reach
 from .watch import flow
-from .workers import Workers, check_workers
+from .workers import Workers
 
 __all__ = ["Gradients", "gradients", "value_and_grad"]
 

@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from .checks import is_number
 from .layers import Layer
+from .layers.crew import Crew
 from .recompute import RecomputedWindow
 from .window import Window
 
@@ -56,8 +57,9 @@ class Segments:
     ----------
     memory : "sqrt", or MB.
     layers : of the model.
-    counts : lanes of each worker.
+    counts : lanes of each window.
     dtype : of the tapes.
+    members : of the crew of a window.
     """
 
     def __init__(
@@ -66,9 +68,10 @@ class Segments:
         layers: Sequence[Layer],
         counts: Sequence[int],
         dtype: DTypeLike,
+        members: int = 1,
     ) -> None:
         self.memory, self._lanes = memory, sum(counts)
-        self._costs = None if memory == "sqrt" else _Costs.of(layers, counts, dtype)
+        self._costs = None if memory == "sqrt" else _Costs.of(layers, counts, dtype, members)
 
     def length(self, k2: int) -> int:
         """For a window of ``k2`` steps.
@@ -103,15 +106,18 @@ class _Costs(NamedTuple):
     row: int
 
     @classmethod
-    def of(cls, layers: Sequence[Layer], counts: Sequence[int], dtype: DTypeLike) -> _Costs:
+    def of(
+        cls, layers: Sequence[Layer], counts: Sequence[int], dtype: DTypeLike, members: int
+    ) -> _Costs:
         """Measured on the smallest windows there are."""
-        each = []
+        each, crew = [], Crew(members)
         for lanes in counts:
             one, two = (
-                Window(layers, lanes, steps, dtype, backward=True).nbytes() for steps in (1, 2)
+                Window(layers, lanes, steps, dtype, backward=True, crew=crew).nbytes()
+                for steps in (1, 2)
             )
             a, b, c = (
-                RecomputedWindow(layers, lanes, capacity, dtype, segment).nbytes()
+                RecomputedWindow(layers, lanes, capacity, dtype, segment, crew=crew).nbytes()
                 for capacity, segment in ((1, 1), (2, 1), (2, 2))
             )
             step = two - one

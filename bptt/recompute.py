@@ -19,6 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from .layers import Layer
 from .layers.base import Kept, Span
+from .layers.crew import Crew
 from .layers.marks import Marks
 from .losses import Loss
 from .packed import ModelWeights
@@ -49,9 +50,11 @@ class RecomputedWindow:
         segment: int,
         *,
         lookup_ids: int = 0,
+        crew: Crew | None = None,
     ) -> None:
         self.layers, self.lanes, self.capacity = layers, lanes, capacity
         self.start = self.stop = 0
+        self._crew = crew
         self._dtype, self._lookup_ids, self._keep = dtype, lookup_ids, 0
         self._inner = self._window(segment)
         self._older = self._inner.x[:0].copy()
@@ -88,7 +91,7 @@ class RecomputedWindow:
 
     def _window(self, segment: int) -> Window:
         return Window(self.layers, self.lanes, segment, self._dtype, backward=True,
-                      lookup_ids=self._lookup_ids)  # fmt: skip
+                      lookup_ids=self._lookup_ids, crew=self._crew)  # fmt: skip
 
     def _no_marks(self, steps: int) -> Marks:
         keys = np.zeros((steps, self.lanes), np.uint64) if self._trains else None

@@ -13,6 +13,7 @@ from .block import Block
 from .checks import is_number
 from .data import Stream
 from .decay import Decay, fit_decay
+from .division import check_workers
 from .layers.whole import check_whole
 from .losses import Loss
 from .model import Model
@@ -20,7 +21,7 @@ from .passes import check_fit
 from .probe import loss_errors
 from .task import Batch, Reach
 from .truncation import TBPTT
-from .workers import Workers, best_workers, check_workers
+from .workers import Workers
 
 __all__ = ["TruncationReport", "truncation_report"]
 
@@ -181,8 +182,7 @@ class _Probe:
     def run(self, k1: int, k2: int, memory: str | None) -> tuple[NDArray, float, float, float]:
         """The gradient of the mean loss in float64, the sum of the losses, ms an update, and MB."""
         lanes = self.stream.batch
-        count = self.workers or best_workers(self.model, lanes, k2)
-        team = Workers(self.model, lanes, count, k2, memory)
+        team = Workers(self.model, lanes, self.workers, k2, memory)
         team.reserve(k2, sliding=k1 < k2)
         team.begin()
         gradient, total, times = np.zeros(self.model.params.flat.size), 0.0, []

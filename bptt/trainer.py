@@ -17,6 +17,7 @@ from .callbacks import Callback, Callbacks
 from .checks import check_seed
 from .clip import Clip, ClipNorm, Clipping
 from .data import Chunk, Reader, Source
+from .division import check_workers
 from .errors import NonFiniteError
 from .evaluation import Evaluator
 from .history import History
@@ -35,7 +36,7 @@ from .schedules import Schedule, ScheduleMemo
 from .task import Batch, Reach
 from .truncation import Memo, Plan, Truncation
 from .watch import Watch, flow, watch
-from .workers import Workers, best_workers, check_workers
+from .workers import Workers
 
 __all__ = ["Trainer"]
 
@@ -50,9 +51,10 @@ class Trainer:
     model : trained in place.
     loss, optimizer, truncation, clip : policies; ``clip=None`` clips nothing.
     regularizers : penalties on parameters, and noise on those that updates are run with.
-    workers : threads, each with a share of the lanes; None for what is best for this machine and
-        the size of the model. Results are the same, to the bit, for the same number of workers;
-        for another they differ by rounding, but with a `BatchNorm` by more.
+    workers : threads, each with a share of the lanes, or of the units where lanes are few and
+        layers large; None for what is best for this machine and the size of the model. Results are
+        the same, to the bit, for the same number of workers; for another they differ by rounding,
+        but with a `BatchNorm` by more.
     seed : of what is random in training, such as dropout; the same draws for any number of workers.
     callbacks : what happens on the way, in this order: see `Callback`.
 
@@ -195,9 +197,8 @@ class Trainer:
         """The workers for ``lanes`` lanes of at most ``steps`` steps."""
         team, usual = self.team, self.truncation.usual(steps)
         if team is None or (team.lanes, team.usual) != (lanes, usual):
-            count = self.workers or best_workers(self.model, lanes, usual)
             memory, params = self.truncation.memory, self._regularization.params
-            team = Workers(self.model, lanes, count, usual, memory, params)
+            team = Workers(self.model, lanes, self.workers, usual, memory, params)
         return team
 
     def _keep(self, source: Source, reader: Reader) -> int:

@@ -19,6 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 from .kernels.target import padded, zeros
 from .layers import Layer
 from .layers.base import Kept, Room, Span, Tape
+from .layers.crew import Crew
 from .layers.lookup import Lookup
 from .layers.marks import NOTHING, Marked, Marks
 from .layers.weights import Scratch
@@ -48,6 +49,7 @@ class Window:
     dtype : of all arrays but ids.
     backward : whether there is a way back; if not, no memory is kept for it.
     lookup_ids : the most ids for which the output of an `Embedding` is not written out.
+    crew : the threads that go through it together; the caller's alone if None.
 
     Attributes
     ----------
@@ -66,8 +68,10 @@ class Window:
         *,
         backward: bool,
         lookup_ids: int = 0,
+        crew: Crew | None = None,
     ) -> None:
         self.layers, self.lanes, self.capacity = layers, lanes, capacity
+        crew, alone = crew or Crew(), Crew()
         self.start = self.stop = self._kept = 0
         bottom = layers[0]
         if bottom.reads_ids:
@@ -80,11 +84,15 @@ class Window:
         self._marked = Marked.of(capacity, lanes, any(layer.trains for layer in layers))
         self._fresh = self._marked.resets
         self._shares = zeros(self._marked.keys.rows.shape, dtype)
-        room = Room(capacity, lanes, dtype, 0, self._back, *self._marked, 0, self._shares)
+        room = Room(capacity, lanes, dtype, 0, self._back, *self._marked, 0, self._shares, alone)
         for i, (layer, above) in enumerate(zip(layers, [*layers[1:], None], strict=True)):
             below = self.tapes[-1].y if self.tapes else self.x
             read = above is not None and above.reads_lookups
-            room = room._replace(lookup_ids=lookup_ids if read else 0, salt=i)
+            room = room._replace(
+                lookup_ids=lookup_ids if read else 0,
+                salt=i,
+                crew=crew if layer.divides else alone,
+            )
             self.tapes.append(layer.tape(below, room))
         self.dx: NDArray | None = None
         self._borrowed = [(i, name) for i, layer in enumerate(layers) for name in layer.borrows()]
@@ -92,7 +100,8 @@ class Window:
         self._dy = self._error_buffers() if backward else [zeros(self.y.shape, dtype)]
         self._scratch: Scratch | None = None
         if backward:
-            self._scratch = Scratch.of([layer.scratch_sizes(dtype) for layer in layers], dtype)
+            sizes = [layer.scratch_sizes(dtype) for layer in layers]
+            self._scratch = Scratch.of(sizes, dtype, crew.size)
 
     def _error_buffers(self) -> list[NDArray]:
         """For each layer, room for the error of its output; neighbours do not share it."""
@@ -340,7 +349,8 @@ class Window:
         """Bytes that all arrays of this window take, but for the gradient of x."""
         arrays = [self.x, self._back, self._shares, *self._dy]
         arrays += [marked.rows for marked in self._marked]
-        arrays += self._scratch if self._scratch else ()
+        for part in self._scratch.parts if self._scratch else ():
+            arrays += part
         for tape in self.tapes:
             arrays += tape.arrays_in_all()
         return sum({id(owner): owner.nbytes for owner in map(_owner, arrays)}.values())

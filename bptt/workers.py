@@ -1,7 +1,8 @@
 """Workers: each runs whole windows on a shard of the lanes, on a thread of its own.
 
 A worker has its own tapes and its own gradient. When all are done the gradients are added up in a
-fixed order, so that the result depends on the number of workers but not on their timing.
+fixed order, so that the result depends on the number of workers but not on their timing. Where
+lanes are few there may be one window, and the threads are its crew.
 """
 
 from __future__ import annotations
@@ -10,60 +11,33 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .block import Block
+from .division import best_division
 from .kernels.vectors import add
+from .layers.crew import Crew
 from .layers.whole import check_whole
 from .losses import Loss
 from .memory import Memory, Segments
 from .model import Model
 from .packed import ModelWeights, gradient_parts, parts
-from .pool import Pool, cpu_count
+from .pool import Pool
 from .recompute import AnyWindow, RecomputedWindow
 from .tapes import read_tapes, write_tapes
 from .task import Batch, Reach, Task
 from .window import Window, worthwhile_ids
 
-__all__ = ["Workers", "best_workers", "check_workers"]
+__all__ = ["Workers"]
 
-_START, _MEETING = 2_000_000, 600_000
-"""Multiplications that a core does in the time which one more worker costs in each layer, and in
-that for which two workers are in each other's way there: only one of them interprets at a time."""
 _SHARED = 50_000
 """Parameters that repay one more worker in what is done with each: their packing, the sum of their
 gradients, and the optimizer's step."""
 _LINE = 64
 """Numbers that are not divided between workers: their memory's lines, and vectors, are whole."""
-
-
-def best_workers(model: Model, lanes: int, steps: int) -> int:
-    """How many workers run windows of ``steps`` steps and ``lanes`` lanes the fastest.
-
-    The one with the most lanes is the last to be done: five need as long for 8 lanes as four.
-    """
-    products, layers = 3 * model.params.flat.size * steps, len(model.layers)
-
-    def cost(workers: int) -> int:
-        most = -(-lanes // workers)
-        return most * products + layers * (_START * (workers - 1) + _MEETING * workers**2)
-
-    return min(range(1, min(cpu_count(), lanes) + 1), key=cost)
-
-
-def check_workers(workers: int | None) -> None:
-    """Refuse a number of workers that is not a positive integer or None.
-
-    Raises
-    ------
-    ValueError : saying what came.
-    """
-    if workers is None:
-        return
-    if isinstance(workers, bool) or not isinstance(workers, int | np.integer) or workers < 1:
-        raise ValueError(f"workers must be a positive integer or None, got {workers!r}")
 
 
 class Workers:
@@ -73,7 +47,7 @@ class Workers:
     ----------
     model : its buffers, and its parameters if no others are given, are read at every window.
     lanes : B.
-    count : of workers; no more than lanes are used.
+    workers : how many threads, as in `best_division`; as many as pay if None.
     usual : steps of a usual window, to which the way of working is suited.
     memory : None for tapes of whole windows; else as in `Memory`.
     params : Block, read in place of the model's.
@@ -84,6 +58,8 @@ class Workers:
 
     Attributes
     ----------
+    count : of threads.
+    members : how many of them go through each window together, as a crew.
     bounds : worker i has the lanes from ``bounds[i]`` to ``bounds[i + 1]``.
     windows : one for each; none before `reserve`.
     gradient : Block, what `forward_and_back` left; the next one overwrites it.
@@ -93,7 +69,7 @@ class Workers:
         self,
         model: Model,
         lanes: int,
-        count: int,
+        workers: int | None,
         usual: int,
         memory: Memory = None,
         params: Block | None = None,
@@ -101,21 +77,23 @@ class Workers:
         if memory is not None:
             check_whole(model.layers, f"memory={memory!r} cuts them; memory=None does not")
         self.model, self.lanes, self.usual = model, lanes, usual
-        count = min(count, lanes)
-        self.bounds = [lanes * i // count for i in range(count + 1)]
+        shards, self.members = best_division(model, lanes, usual, workers)
+        self.bounds = [lanes * i // shards for i in range(shards + 1)]
         params = model.params if params is None else params
         self.weights = ModelWeights(model.layers, params, model.buffers)
         self._buffers = parts(model.buffers, model.layers)
         self.windows: list[AnyWindow] = []
         self._room, self._kept = (0, False), 0
-        self._pool = Pool(count)
-        self._sharing = min(count, 1 + params.flat.size // _SHARED)
+        self.count = shards * self.members
+        self._pool = Pool(self.count)
+        self._sharing = min(self.count, 1 + params.flat.size // _SHARED)
         self._grads: list[Block] = []
         self._parts: list[list[dict[str, NDArray]]] = []
-        self._losses = [0.0] * count
-        self._segments = (
-            None if memory is None else Segments(memory, model.layers, self._counts(), model.dtype)
-        )
+        self._losses = [0.0] * shards
+        self._segments: Segments | None = None
+        if memory is not None:
+            sizes = model.layers, self._counts(), model.dtype, self.members
+            self._segments = Segments(memory, *sizes)
         stretch = usual if self._segments is None else self._segments.length(usual)
         self._lookup_ids = worthwhile_ids(stretch, lanes)
 
@@ -150,9 +128,14 @@ class Workers:
         layers, dtype = self.model.layers, self.model.dtype
         if self._segments is not None:
             segment = self._segments.length(k2)
-            return RecomputedWindow(layers, lanes, k2, dtype, segment, lookup_ids=self._lookup_ids)
+            return RecomputedWindow(layers, lanes, k2, dtype, segment, **self._manner())
         capacity = 2 * k2 if sliding else k2
-        return Window(layers, lanes, capacity, dtype, backward=True, lookup_ids=self._lookup_ids)
+        return Window(layers, lanes, capacity, dtype, backward=True, **self._manner())
+
+    def _manner(self) -> dict[str, Any]:
+        """How a window goes about it."""
+        crew = Crew(self.members, self._pool.run) if self.members > 1 else Crew()
+        return {"lookup_ids": self._lookup_ids, "crew": crew}
 
     def resume(self, arrays: Mapping[str, NDArray], sliding: bool) -> None:
         """Take up the tapes that `read_tapes` gave."""
@@ -164,7 +147,7 @@ class Workers:
         """Make room for going forward only, ``steps`` steps at a time."""
         layers, dtype = self.model.layers, self.model.dtype
         self.windows = [
-            Window(layers, lanes, steps, dtype, backward=False, lookup_ids=self._lookup_ids)
+            Window(layers, lanes, steps, dtype, backward=False, **self._manner())
             for lanes in self._counts()
         ]
 

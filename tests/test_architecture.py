@@ -27,6 +27,7 @@ ROOMS = [
     "model",
     "tapes",
     "pool",
+    "division",
     "workers",
     "clip",
     "regularizers",

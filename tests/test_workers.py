@@ -1,5 +1,6 @@
 """Workers: shares of the lanes, the same bits every time, in any thread and after a fork."""
 
+import math
 import multiprocessing
 import threading
 
@@ -9,10 +10,11 @@ from helpers import a_model, a_trainer, an_input, assert_all_close, assert_close
 from toolbox import OPTIMIZERS
 
 import bptt
-import bptt.workers
+import bptt.division
 from bptt import LSTM, RNN, SGD, TBPTT, Adam, ClipNorm, Embedding, Linear, SquaredError, Stream
+from bptt.division import best_division
 from bptt.pool import cpu_count
-from bptt.workers import Workers, best_workers
+from bptt.workers import Workers
 
 IDS = np.random.default_rng(1).integers(0, 6, 150)
 
@@ -163,12 +165,16 @@ def test_lanes_are_shared_out_evenly(lanes, count):
     assert [window.lanes for window in team.windows] == shares.tolist()
 
 
+def best_workers(model, lanes, steps):
+    return math.prod(best_division(model, lanes, steps))
+
+
 def test_the_best_number_of_workers(monkeypatch):
     small, large = a_model([RNN(3, 2)]), a_model([LSTM(3, 64)])
     assert best_workers(small, 64, 2) == 1
     assert best_workers(large, 1, 1000) == 1
     assert best_workers(large, 16, 1000) >= min(2, cpu_count())
-    monkeypatch.setattr(bptt.workers, "cpu_count", lambda: 2)
+    monkeypatch.setattr(bptt.division, "cpu_count", lambda: 2)
     assert best_workers(large, 16, 1000) == 2
 
 
@@ -176,7 +182,7 @@ def test_the_best_number_of_workers(monkeypatch):
 def test_more_work_takes_more_workers_and_none_that_leaves_the_largest_share_as_it_is(
     monkeypatch, lanes
 ):
-    monkeypatch.setattr(bptt.workers, "cpu_count", lambda: 16)
+    monkeypatch.setattr(bptt.division, "cpu_count", lambda: 16)
     model = a_model([LSTM(3, 64)])
     counts = [best_workers(model, lanes, steps) for steps in (1, 10, 100, 1000, 10_000, 10**7)]
     assert counts == sorted(counts)
@@ -186,7 +192,7 @@ def test_more_work_takes_more_workers_and_none_that_leaves_the_largest_share_as_
 
 
 def test_more_layers_take_fewer_workers_for_the_same_work(monkeypatch):
-    monkeypatch.setattr(bptt.workers, "cpu_count", lambda: 16)
+    monkeypatch.setattr(bptt.division, "cpu_count", lambda: 16)
     one, four = a_model([LSTM(64, 64)]), a_model([RNN(64, 64)] * 4)
     assert one.params.flat.size == four.params.flat.size
     assert best_workers(four, 64, 20) < best_workers(one, 64, 20)

@@ -14,7 +14,7 @@ import numba
 from numba.core import event
 from numba.core.caching import FunctionCache
 
-__all__ = ["JIT", "allocating_kernel", "kernel", "summing_kernel"]
+__all__ = ["JIT", "allocating_kernel", "apart_kernel", "kernel", "summing_kernel"]
 
 JIT = not numba.config.DISABLE_JIT
 """False under ``NUMBA_DISABLE_JIT=1``: kernels then run as plain Python on NumPy."""
@@ -82,6 +82,11 @@ def kernel(function: Callable[..., Any]) -> Any:
     return _compiled(function)
 
 
+def apart_kernel(function: Callable[..., Any]) -> Any:
+    """As `kernel`, but called by other kernels: for what is long, and takes long itself."""
+    return _compiled(function, inlined=False)
+
+
 def summing_kernel(function: Callable[..., Any]) -> Any:
     """As `kernel`, but that the compiler may choose the order of a sum, the same at every call.
 
@@ -96,7 +101,10 @@ def allocating_kernel(function: Callable[..., Any]) -> Any:
 
 
 def _compiled(
-    function: Callable[..., Any], reorders: tuple[str, ...] = (), counts_references: bool = False
+    function: Callable[..., Any],
+    reorders: tuple[str, ...] = (),
+    counts_references: bool = False,
+    inlined: bool = True,
 ) -> Any:
     if not JIT:
         return function
@@ -105,6 +113,7 @@ def _compiled(
         error_model="numpy",
         fastmath={"contract", *reorders},
         _nrt=counts_references,
+        forceinline=inlined,
     )(function)
     with suppress(RuntimeError):  # There is no place to write to: compile in every process.
         dispatcher._cache = _KernelCache(function)

@@ -8,9 +8,10 @@ import numpy as np
 
 from .arithmetic import total
 from .compile import kernel
+from .crew import meet
 from .vector import ask, lanes, load, splat, store
 
-__all__ = ["bound", "gather"]
+__all__ = ["gather"]
 
 _TRUSTED = (1e-25, 1e30)
 """Sums of squares inside are exact enough in float32; outside they are taken in float64."""
@@ -35,46 +36,58 @@ def _sum_of_squares(row):
 
 
 @kernel
-def bound(delta, b, limit, norms, t):
-    """Measure lane ``b`` of ``delta`` and, where its norm is above ``limit``, scale it to that.
-
-    delta : in, out, (B, Hp).
-    limit : inf for none.
-    norms : out, (K, B) float64; row ``t`` gets the norm before it is bounded.
-    """
-    width = delta.shape[1]
+def _norm(delta, b, first, end):
+    """Of units ``first`` to ``end`` of lane ``b`` of delta (B, Hp), in float64."""
+    at = b * delta.shape[1]
     squares = splat(delta, 0.0)
-    for j in range(b * width, (b + 1) * width, lanes(delta)):
+    for j in range(at + first, at + end, lanes(delta)):
         value = load(delta, j)
         squares = squares + value * value
     sum_of_squares = np.float64(total(squares))
     if not _TRUSTED[0] < sum_of_squares < _TRUSTED[1]:
-        sum_of_squares = _sum_of_squares(delta[b])
-    norm = math.sqrt(sum_of_squares)
-    norms[t, b] = norm
-    if norm > limit:
-        factor = splat(delta, limit / norm)
-        for j in range(b * width, (b + 1) * width, lanes(delta)):
-            store(delta, j, load(delta, j) * factor)
+        sum_of_squares = _sum_of_squares(delta[b, first:end])
+    return math.sqrt(sum_of_squares)
 
 
 @kernel
-def gather(delta, back, dy, t, steps, norms):
+def _bound(delta, limit, norms, t, part):
+    """Where the norm of a lane is above ``limit``, scale the member's units, so that it is that."""
+    number, members, told, first, end, _, _ = part
+    count, width, size = delta.shape[0], delta.shape[1], lanes(delta)
+    meet(number, members, told)
+    for b in range(count):
+        norm = norms[0, t, b]
+        for other in range(1, members):
+            norm = math.hypot(norm, norms[other, t, b])
+        if norm > limit:
+            factor = splat(delta, limit / norm)
+            for j in range(b * width + first * size, b * width + end * size, size):
+                store(delta, j, load(delta, j) * factor)
+
+
+@kernel
+def gather(delta, back, dy, t, steps, norms, part):
     """δ_t: what came back from t+1, weighted, plus what came down at t; measured and bounded.
 
     delta : in, out, (B, Hp): in, what came back; out, δ_t.
     back : in, (K, B), weight of what came back to each step.
     dy : in, (K, B, Hp).
     steps : the `Span`.
-    norms : out, (K, B) float64, as in `bound`.
+    norms : out, (members, K, B) float64: row t gets the norm of each member's units, before δ_t is
+        bounded as a whole, for which the members of a crew meet.
+    part : as in `crew`, of the units that are looked at.
     """
-    count, width = delta.shape
+    number, _, _, first, end, _, _ = part
+    count, width, size = delta.shape[0], delta.shape[1], lanes(delta)
+    first, end = first * size, end * size
     for b in range(count):
         weight = splat(delta, back[t, b])
-        for j in range(b * width, (b + 1) * width, lanes(delta)):
+        for j in range(b * width + first, b * width + end, size):
             value = load(delta, j) * weight
             if t >= steps.errors_from:
                 value = value + load(dy, t * count * width + j)
                 ask(dy, (t - 1) * count * width + j)
             store(delta, j, value)
-        bound(delta, b, steps.clip_delta, norms, t)
+        norms[number, t, b] = _norm(delta, b, first, end)
+    if steps.clip_delta < math.inf:
+        _bound(delta, steps.clip_delta, norms, t, part)

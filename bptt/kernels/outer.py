@@ -10,14 +10,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .compile import kernel
+from .compile import apart_kernel, kernel
 from .moves import copier
 from .packing import FULL, panel_bounds, panel_count
 from .target import FAR, NEAR, lanes_of, target
 from .tile import TAIL_WIDTHS, TILE_ROWS, tail_tile, tails_tile, tile
 from .vector import ask_row, flat, lanes, load, store
 
-__all__ = ["accumulate", "scratch_sizes"]
+__all__ = ["accumulate", "gradient_panels", "scratch_sizes"]
 
 _BLOCK = 192
 """Rows of the sum over time and lanes that are added up at a time: they fit the nearer caches."""
@@ -42,7 +42,12 @@ def scratch_sizes(n: int, g_row: int, dtype: DTypeLike) -> tuple[int, int, int]:
     return _BLOCK * panel, _BLOCK * _ROW * -(-n // TILE_ROWS), n * g_row + panel + 1
 
 
-@kernel
+def gradient_panels(vectors: int, gates: int) -> int:
+    """Panels of `accumulate`, for so many vectors of units: of three gates each has one of all."""
+    return int(panel_count(vectors * gates, 3 if gates == 3 else int(FULL)))
+
+
+@apart_kernel
 def _gather_panel(g, first, row, count, columns, panel):
     """Copy ``count`` rows of a panel of the error to where they lie side by side."""
     for k in range(count):
@@ -56,7 +61,7 @@ def _place(i, count):
     return i // TILE_ROWS * _ROW * count + i % TILE_ROWS
 
 
-@kernel
+@apart_kernel
 def _gather_rows(side, count, n, i, rows):
     """Copy ``count`` rows of n numbers, which belong to rows i to i + n of the weights.
 
@@ -79,7 +84,7 @@ def _gather_rows(side, count, n, i, rows):
                 j += 1
 
 
-@kernel
+@apart_kernel
 def _ask_for(rows, count, share, columns, part):
     """Ask for the first columns of ``count`` rows, of which each part has its share."""
     a, first, row = rows
@@ -87,7 +92,7 @@ def _ask_for(rows, count, share, columns, part):
         ask_row(a, first + k * row, columns)
 
 
-@kernel
+@apart_kernel
 def _add_outer(n, count, side, panel, start, sums, at, ahead, part):
     """Rows of ``sums`` from ``at`` on = those of ``sums`` from ``start`` on + A.T @ panel.
 
@@ -123,7 +128,7 @@ def _add_outer(n, count, side, panel, start, sums, at, ahead, part):
     return part
 
 
-@kernel
+@apart_kernel
 def _scatter_panel(n, sums, at, columns, first, gates, units, out):
     """Write ``n`` rows of a finished panel where they belong in ``out`` (n, G·N)."""
     lane_count = lanes(sums)
@@ -140,27 +145,20 @@ def _scatter_panel(n, sums, at, columns, first, gates, units, out):
                     out[i, to + lane] = sums[source + i * columns + lane]
 
 
-@kernel
-def _scatter(sums, gates, out):
-    """Write all panels where they belong."""
+@apart_kernel
+def _scatter(sums, gates, out, panels, begin, stop):
+    """Write panels ``begin`` to ``stop`` where they belong."""
     dwx, dwh, db = out
     size, units, single = lanes(sums), db.shape[1] // gates, np.int64(1)  # No literal, see below.
     n_x, n_h = dwx.shape[0], dwh.shape[0]
     n, vectors = n_x + n_h + 1, (units + size - 1) // size * gates
-    panels = panel_count(vectors, _width(gates))
-    for p in range(panels):
+    for p in range(begin, stop):
         first, end = panel_bounds(p, vectors, panels)
         columns = (end - first) * size
         at = first * size * n
         _scatter_panel(n_x, sums, at, columns, first, gates, units, dwx)
         _scatter_panel(n_h, sums, at + n_x * columns, columns, first, gates, units, dwh)
         _scatter_panel(single, sums, at + (n - 1) * columns, columns, first, gates, units, db)
-
-
-@kernel
-def _width(gates):
-    """Vectors of a full panel: of three gates no more, so that it has all of the same units."""
-    return np.int64(3) if gates == 3 else FULL
 
 
 @kernel
@@ -178,7 +176,7 @@ def _tile_count(n):
     return (n + TILE_ROWS - 1) // TILE_ROWS
 
 
-@kernel
+@apart_kernel
 def _sort_rows(side_x, side_h, count, n_x, n_h, rows):
     """[x h 1] of ``count`` rows, sorted by tiles into ``rows``, as a side of its own."""
     nothing, step = np.int64(0), np.int64(_ROW)
@@ -190,7 +188,7 @@ def _sort_rows(side_x, side_h, count, n_x, n_h, rows):
 
 
 @kernel
-def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out):
+def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out, panels, begin, stop):
     """The gradient of weights and bias: [x h 1].T @ g, over all rows (steps and lanes).
 
     m : rows; may be 0.
@@ -199,6 +197,7 @@ def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out):
     gates : G.
     scratch : panel, rows and sums, of `scratch_sizes`.
     out : out, dWx (I, G·N), dWh (H, G·N) and db (1, G·N); H may be 0.
+    panels : as `gradient_panels` says; those from ``begin`` to ``stop`` are wanted.
     """
     # Numba compiles a kernel once more for an argument that is a literal.
     nothing, single, step = np.int64(0), np.int64(1), np.int64(TILE_ROWS)
@@ -209,7 +208,6 @@ def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out):
     n_x, n_h, units = dwx.shape[0], dwh.shape[0], db.shape[1] // gates
     n = n_x + n_h + 1
     vectors = g_row // size
-    panels = panel_count(vectors, _width(gates))
     zeros = n * g_row
     one = zeros + FULL * size
     sums[zeros:one], sums[one] = 0, 1
@@ -226,7 +224,7 @@ def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out):
         side_h = (flat(h), h_first + r * h_row, step, h_row)
         if sorts:
             side_x = _sort_rows(side_x, side_h, count, n_x, n_h, rows)
-        for p in range(panels):
+        for p in range(begin, stop):
             first, end = panel_bounds(p, vectors, panels)
             columns = (end - first) * size
             cut = _cut(gates, units, size, end == vectors, end - first)
@@ -245,4 +243,4 @@ def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out):
                 start = at if r else zeros
                 part = _add_outer(width, count, side, errors, start, sums, at, ahead, part)
                 at += width * columns
-    _scatter(sums, gates, out)
+    _scatter(sums, gates, out, panels, begin, stop)

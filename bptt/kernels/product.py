@@ -19,17 +19,17 @@ from .tile import (
 )
 from .vector import flat, lanes
 
-__all__ = ["product", "whole_rows", "whole_start", "zero_start"]
+__all__ = ["part_product", "product", "whole_rows", "whole_start", "zero_start"]
 
 
 @kernel
-def _row_product(rows_a, packed, rows_d, rows_c, panels):
-    """`product` for one row, two panels at a time; how many panels it did."""
+def _row_product(rows_a, packed, rows_d, rows_c, begin, stop, panels):
+    """`part_product` for one row, two panels at a time; the first that is left over."""
     (a, a_first, _), (d, d_first, _), (c, c_first, columns) = rows_a, rows_d, rows_c
     b, runs = packed[0], packed[1]
     size, k = lanes(c), runs[0]
     vectors = columns // size
-    for p in range(0, panels - 1, 2):
+    for p in range(begin, stop - 1, 2):
         first, middle = panel_bounds(p, vectors, panels)
         end = panel_bounds(p + 1, vectors, panels)[1]
         column = first * size
@@ -42,7 +42,7 @@ def _row_product(rows_a, packed, rows_d, rows_c, panels):
             (d, d_first + column, 0, 0),
             (c, c_first + column, 0, 0),
         )
-    return panels // 2 * 2
+    return begin + (stop - begin) // 2 * 2
 
 
 @kernel
@@ -64,6 +64,27 @@ def _panel_product(m, runs, rows_a, rows_b, width, cut, rows_d, rows_c):
 
 
 @kernel
+def part_product(m, rows_a, packed, rows_d, rows_c, turn, begin, stop):
+    """`product` for panels ``begin`` to ``stop`` alone."""
+    (d, d_first, d_row), (c, c_first, c_row) = rows_d, rows_c
+    b, runs, width, cut = packed
+    size, k = lanes(c), runs[0]
+    vectors = c_row // size
+    panels = panel_count(vectors, width)
+    done, parts_near = begin, (stop - begin) * (b.size // panels) * b.itemsize / NEAR
+    if m == 1 and (parts_near <= 1 or parts_near > 2):
+        done = _row_product(rows_a, packed, rows_d, rows_c, begin, stop, panels)
+    for q in range(done, stop):
+        p = done + stop - 1 - q if turn % 2 == 1 else q
+        first, end = panel_bounds(p, vectors, panels)
+        column = first * size
+        rows_b = (b, column * k, 0, (end - first) * size)
+        here = (d, d_first + column, d_row), (c, c_first + column, c_row)
+        cut_here = cut if p == panels - 1 else 0
+        _panel_product(m, runs, rows_a, rows_b, end - first, cut_here, *here)
+
+
+@kernel
 def product(m, rows_a, packed, rows_d, rows_c, turn):
     """C = D + A B with packed B.
 
@@ -82,22 +103,8 @@ def product(m, rows_a, packed, rows_d, rows_c, turn):
     Numba compiles a kernel once more for other dimensions of an array, and for an argument that is
     a literal: all calls agree in these.
     """
-    (d, d_first, d_row), (c, c_first, c_row) = rows_d, rows_c
-    b, runs, width, cut = packed
-    size, k = lanes(c), runs[0]
-    vectors = c_row // size
-    panels = panel_count(vectors, width)
-    done, parts_near = 0, b.size * b.itemsize / NEAR
-    if m == 1 and (parts_near <= 1 or parts_near > 2):
-        done = _row_product(rows_a, packed, rows_d, rows_c, panels)
-    for q in range(done, panels):
-        p = done + panels - 1 - q if turn % 2 == 1 else q
-        first, end = panel_bounds(p, vectors, panels)
-        column = first * size
-        rows_b = (b, column * k, 0, (end - first) * size)
-        here = (d, d_first + column, d_row), (c, c_first + column, c_row)
-        cut_here = cut if p == panels - 1 else 0
-        _panel_product(m, runs, rows_a, rows_b, end - first, cut_here, *here)
+    panels = panel_count(rows_c[2] // lanes(rows_c[0]), packed[2])
+    part_product(m, rows_a, packed, rows_d, rows_c, turn, np.int64(0), panels)
 
 
 @kernel

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..checks import check_count
+from .crew import Crew
 from .lookup import Lookup
 from .marks import Marked
 from .weights import Scratch
@@ -57,6 +58,7 @@ class Room(NamedTuple):
     salt : of the layer, so that no two draw the same.
     shares : (K, B), by which the newest update multiplies the loss of each step: zero without a
         target, and for the steps of earlier updates. No rows if no layer `trains`.
+    crew : the threads that go through it together; more than one if the layer `divides` alone.
     """
 
     rows: int
@@ -69,6 +71,7 @@ class Room(NamedTuple):
     keys: Marked
     salt: int
     shares: NDArray
+    crew: Crew
 
 
 class Kept(NamedTuple):
@@ -103,6 +106,7 @@ class Tape:
     norms : (K, B) float64, ‖δ_t‖ before clipping; None for layers without state.
     slopes : (K, G) float64, the slope of each gate's activation, added up over lanes and units,
         padding included, as `Layer.backward` met it; None for layers without gates.
+    crew : as in `Room`.
     """
 
     x: NDArray | Lookup
@@ -116,6 +120,7 @@ class Tape:
     slopes: NDArray | None = None
     apart: Any = None
     used: Any = None
+    crew: Crew = field(default_factory=Crew)
 
     def kept(self) -> dict[str, Kept]:
         """By name, what later updates need of steps that an earlier one ran."""
@@ -160,6 +165,11 @@ class Layer(ABC):
     """Names of the gates that the tape keeps side by side as "z", each (B, n_out)."""
     gate_slopes: ClassVar[tuple[float, ...]] = ()
     """The largest slope of each gate's activation, which is that at zero."""
+
+    @property
+    def divides(self) -> bool:
+        """Whether several threads can go through its tape together, each with some of the units."""
+        return False
 
     @property
     def flowing(self) -> tuple[str, ...]:

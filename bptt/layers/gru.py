@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 
 from numpy.typing import DTypeLike, NDArray
 
+from ..kernels.crew import ALONE, Member
 from . import gru_after, gru_before
 from .base import Room, Span, Tape
 from .gru_step import step_after, step_before
 from .lookup import Lookup
-from .recurrent import Recurrent
+from .recurrent import Recurrent, measures
 from .weights import Scratch
 
 __all__ = ["GRU"]
@@ -63,6 +64,10 @@ class GRU(Recurrent):
             raise ValueError(f"reset_after must be True or False, got {self.reset_after!r}")
 
     @property
+    def divides(self) -> bool:
+        return self.reset_after
+
+    @property
     def _form(self) -> ModuleType:
         """Where the loops are; `gru_after` and `gru_before` have the same functions."""
         return gru_after if self.reset_after else gru_before
@@ -87,9 +92,8 @@ class GRU(Recurrent):
         h, inner = arrays.h, arrays._fields[1]
         gates = {"z": (arrays.z, self.gates), inner: (arrays[1], 1)}
         errors = {"h": arrays.dh}
-        return Tape(
-            x, h[1:], {"h": h}, arrays, gates, errors, room.fresh, arrays.norms, arrays.slopes
-        )
+        seen = measures(arrays.norms), measures(arrays.slopes)
+        return Tape(x, h[1:], {"h": h}, arrays, gates, errors, room.fresh, *seen, crew=room.crew)
 
     def step(
         self,
@@ -109,11 +113,15 @@ class GRU(Recurrent):
     def state_errors(self, weights: Any, tape: Tape, first: int) -> None:
         self._form.state_errors(weights, tape, first)
 
-    def _run(self, arrays: Any, weights: Any, first: int, last: int) -> None:
-        self._form.run(arrays, weights, first, last)
+    def _run(
+        self, arrays: Any, weights: Any, first: int, last: int, member: Member = ALONE
+    ) -> None:
+        self._form.run(arrays, weights, first, last, member)
 
-    def _run_back(self, arrays: Any, weights: Any, dy: NDArray, steps: Span) -> None:
-        self._form.run_back(arrays, weights, dy, steps)
+    def _run_back(
+        self, arrays: Any, weights: Any, dy: NDArray, steps: Span, member: Member = ALONE
+    ) -> None:
+        self._form.run_back(arrays, weights, dy, steps, member)
 
     def _gradients(
         self,
@@ -124,8 +132,9 @@ class GRU(Recurrent):
         dx: NDArray | None,
         grads: Mapping[str, NDArray],
         scratch: Scratch,
+        member: Member = ALONE,
     ) -> None:
+        first, last, h = steps.first, steps.last, tape.states["h"]
         out = (grads["Wx"], grads["Wh"][:0], grads["b"])
-        h = tape.states["h"]
-        weights.wx.gradients(scratch, steps.first, steps.last, tape.x, h, arrays.dz, out, dx)
-        self._form.state_gradients(weights, arrays, steps, grads, scratch)
+        weights.wx.gradients(scratch, first, last, tape.x, h, arrays.dz, out, dx, member)
+        self._form.state_gradients(weights, arrays, steps, grads, scratch, member)

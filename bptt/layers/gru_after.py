@@ -18,9 +18,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..kernels.arithmetic import total
 from ..kernels.compile import kernel
+from ..kernels.crew import ALONE, Member, meet
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
-from ..kernels.product import product, whole_rows, whole_start
+from ..kernels.product import part_product, whole_rows, whole_start
 from ..kernels.target import FAR, empty, padded, zeros
 from ..kernels.tile import half_tile, narrow_height, tile
 from ..kernels.vector import ask, ask_row, lanes, load, splat, store
@@ -28,8 +29,8 @@ from .base import Room, Span, Tape
 from .recurrent import RecurrentWeights
 from .weights import PackedWeights, Scratch
 
-__all__ = ["make_arrays", "make_weights", "pack", "pack_back", "run", "run_back", "state_errors",
-           "state_gradients"]  # fmt: skip
+__all__ = ["backward_cell", "make_arrays", "make_weights", "pack", "pack_back", "run", "run_back",
+           "state_errors", "state_gradients"]  # fmt: skip
 
 _GATES = np.int64(3)
 
@@ -45,8 +46,8 @@ class _Arrays(NamedTuple):
     direct : scratch, (B, Hp), error of h_{t-1} through z h_{t-1}; as ``side``.
     dh : scratch, (B, Hp), δ_t.
     back : in, (K, B), weight of what comes back to each step.
-    norms : out, (K, B) float64, ‖δ_t‖.
-    slopes : out, (K, 3) float64, as in `Tape`.
+    norms, slopes : out, (members, K, B) and (members, K, 3) float64: ‖δ_t‖ and as in `Tape`, of
+        each member's units.
     """
 
     z: NDArray
@@ -98,21 +99,26 @@ def make_arrays(n: int, room: Room) -> _Arrays:
         direct=empty((lane_count, width), dtype),
         dh=zeros((lane_count, width), dtype),
         back=room.back,
-        norms=np.zeros((rows, lane_count)),
-        slopes=np.zeros((rows, 3)),
+        norms=np.zeros((room.crew.size, rows, lane_count)),
+        slopes=np.zeros((room.crew.size, rows, 3)),
     )
 
 
-def run(arrays: _Arrays, weights: RecurrentWeights, first: int, last: int) -> None:
+def run(
+    arrays: _Arrays, weights: RecurrentWeights, first: int, last: int, member: Member = ALONE
+) -> None:
     """As `Recurrent._run`."""
     wh = weights.wh
     states = arrays.z, arrays.m, arrays.h, arrays.side
-    wh.calls[_forward](*states, wh.packed, wh.bias, first, last)
+    wh.calls[_forward](*states, wh.packed, wh.bias, first, last, wh.part(member))
 
 
-def run_back(arrays: _Arrays, weights: RecurrentWeights, dy: NDArray, steps: Span) -> None:
+def run_back(
+    arrays: _Arrays, weights: RecurrentWeights, dy: NDArray, steps: Span, member: Member = ALONE
+) -> None:
     """As `Recurrent._run_back`."""
-    weights.wh.calls[_backward](tuple(arrays), weights.wh.transposed, dy, tuple(steps))
+    wh = weights.wh
+    wh.calls[_backward](tuple(arrays), wh.transposed, dy, tuple(steps), wh.part(member))
 
 
 def state_gradients(
@@ -121,13 +127,18 @@ def state_gradients(
     steps: Span,
     grads: Mapping[str, NDArray],
     scratch: Scratch,
+    member: Member = ALONE,
 ) -> None:
-    """The gradients of Wh and bh; turns ``arrays.dz`` into the error of s."""
-    first, last, db = steps.first, steps.last, np.empty_like(grads["b"])
-    weights.wh.calls[_put_last](arrays.dz, arrays.dm, first, last)
+    """The gradients of Wh and bh; turns ``arrays.dz`` into the error of s, when nobody reads it as
+    what it was."""
+    wh, n, first, last = weights.wh, len(grads["bh"]), steps.first, steps.last
+    wh.meet(member)
+    wh.calls[_put_last](arrays.dz, arrays.dm, first, last, wh.part(member))
+    db = np.empty_like(grads["b"])
     out = (grads["Wh"], grads["Wh"][:0], db)
-    weights.wh.gradients(scratch, first, last, arrays.h, arrays.h, arrays.dz, out, None)
-    grads["bh"][...] = db[-len(grads["bh"]) :]
+    wh.gradients(scratch, first, last, arrays.h, arrays.h, arrays.dz, out, None, member)
+    own = wh.units_of(member)
+    grads["bh"][own] = db[2 * n :][own]
 
 
 def state_errors(weights: RecurrentWeights, tape: Tape, first: int) -> None:
@@ -137,8 +148,8 @@ def state_errors(weights: RecurrentWeights, tape: Tape, first: int) -> None:
 
 
 @kernel
-def _products(h, wh, bias, side, t, unit):
-    """s_t for a vector of units from ``unit`` on: (B, 3·L), all at the front of ``side``."""
+def _products(h, wh, bias, side, at, t, unit):
+    """s_t for a vector of units from ``unit`` on: (B, 3·L), all in ``side`` from ``at`` on."""
     panels, n, panel = wh[0], wh[1][0], 3 * lanes(h)
     count, width = h.shape[1], h.shape[2]
     half = n - unit <= lanes(h) // 2
@@ -146,7 +157,7 @@ def _products(h, wh, bias, side, t, unit):
     while b < count:
         height = narrow_height(count - b)
         before, weights = (h, (t * count + b) * width, width, 1), (panels, 3 * unit * n, 0, panel)
-        start, out = (bias, 3 * unit, 0, 0), (side, b * panel, panel, 0)
+        start, out = (bias, 3 * unit, 0, 0), (side, at + b * panel, panel, 0)
         if half:
             half_tile(height, 3, n, before, weights, start, out)
         else:
@@ -155,21 +166,22 @@ def _products(h, wh, bias, side, t, unit):
 
 
 @kernel
-def _cells(z, m, h, side, at, state, number, step):
-    """The cell's equations for ``number`` vectors of units; their s_t is at the front of ``side``.
+def _cells(z, m, h, side, own, at, state, number, step):
+    """The cell's equations for ``number`` vectors of units; their s_t is in ``side`` from ``own``
+    on.
 
     at, state : where the first begins in z, and in m and in h of the step before.
     step : from one to the next in m and h; in z it is three times that.
     """
     size, later = lanes(h), h.shape[1] * h.shape[2]
     for k in range(number):
-        gates, s = at + 3 * step * k, 3 * size * k
+        gates, s = at + 3 * step * k, own + 3 * size * k
         store(z, gates, sigmoid(load(z, gates) + load(side, s)))
         store(z, gates + size, sigmoid(load(z, gates + size) + load(side, s + size)))
     # In a loop of its own the chain is short, and the CPU works on several at a time.
     for k in range(number):
         gates, before = at + 3 * step * k, state + step * k
-        inner = load(side, 3 * size * k + 2 * size)
+        inner = load(side, own + 3 * size * k + 2 * size)
         n = tanh(load(z, gates + 2 * size) + load(z, gates) * inner)
         store(h, before + later, n + load(z, gates + size) * (load(h, before) - n))
         store(z, gates + 2 * size, n)
@@ -179,28 +191,34 @@ def _cells(z, m, h, side, at, state, number, step):
 
 
 @kernel
-def _forward(z, m, h, side, wh, bias, first, last):
-    """Arrays as in `_Arrays`; wh and its bias packed, (H, 3·Hp) and (3·Hp,)."""
+def _forward(z, m, h, side, wh, bias, first, last, part):
+    """Arrays as in `_Arrays`; wh and its bias packed, (H, 3·Hp) and (3·Hp,); part as in `crew`."""
     count, width, size, nothing = h.shape[1], h.shape[2], lanes(h), np.int64(0)
+    number, members, told, begin, stop, _, _ = part
+    own = 3 * begin * size * count
     for t in range(first, last):
         at, state = t * count * 3 * width, t * count * width
         if count == 1:
             before, out = (h, state, width), (side, nothing, 3 * width)
             # To Numba `count` is a literal in here, for which it would compile `product` once more.
-            product(h.shape[1], before, wh, (bias, nothing, nothing), out, t)
-            _cells(z, m, h, side, at, state, width // size, size)
+            start, unit = (bias, nothing, nothing), begin * size
+            part_product(h.shape[1], before, wh, start, out, t, begin, stop)
+            _cells(z, m, h, side, own, at + 3 * unit, state + unit, stop - begin, size)
         else:
-            for unit in range(0, width, size):
-                _products(h, wh, bias, side, t, unit)
-                _cells(z, m, h, side, at + 3 * unit, state + unit, count, width)
+            for unit in range(begin * size, stop * size, size):
+                _products(h, wh, bias, side, own, t, unit)
+                _cells(z, m, h, side, own, at + 3 * unit, state + unit, count, width)
+        meet(number, members, told)
 
 
 @kernel
-def _backward_cell(arrays, t):
-    """Errors of step t: from dh to dz, dm, side and direct.
+def backward_cell(arrays, t, number, first, end):
+    """Errors of step t, for units ``first`` to ``end``: from dh to dz, dm, side and direct.
 
     Of a long tape, a quarter of `FAR` with others beside it in the caches, it asks for what step
     t-1 needs, so that it is near when its turn comes.
+
+    number : of the member whose units these are.
     """
     z, m, h, dz, side, dh = arrays.z, arrays.m, arrays.h, arrays.dz, arrays.side, arrays.dh
     count, width = dh.shape
@@ -213,7 +231,7 @@ def _backward_cell(arrays, t):
             ask_row(z, row * 3 * width, 3 * width)
             ask_row(m, row * width, width)
             ask_row(h, row * width, width)
-        for unit in range(0, width, size):
+        for unit in range(first, end, size):
             here, state = 3 * (b * width + unit), b * width + unit
             at, before = t * count * 3 * width + here, t * count * width + state
             r, u, n = load(z, at), load(z, at + size), load(z, at + 2 * size)
@@ -233,30 +251,40 @@ def _backward_cell(arrays, t):
             store(arrays.direct, state, delta * u)
             slopes_r, slopes_u = slopes_r + slope_r, slopes_u + slope_u
             slopes_n = slopes_n + slope_n
-    arrays.slopes[t, 0], arrays.slopes[t, 1] = total(slopes_r), total(slopes_u)
-    arrays.slopes[t, 2] = total(slopes_n)
+    slopes = arrays.slopes
+    slopes[number, t, 0], slopes[number, t, 1] = total(slopes_r), total(slopes_u)
+    slopes[number, t, 2] = total(slopes_n)
 
 
 @kernel
-def _backward(values, wh_transposed, dy, span):
+def _backward(values, wh_transposed, dy, span, part):
     """δ down from step ``steps.last`` - 1; wh_transposed packed (3·Hp, H), dy (K, B, Hp) in.
 
     values, span : `_Arrays` and a `Span` as plain tuples.
+    part : as in `crew`.
     """
     arrays, steps = _Arrays(*values), Span(*span)
     dh, nothing = arrays.dh, np.int64(0)
     count, width = dh.shape
+    number, members, told, first, end, begin, stop = part
+    first, end = first * lanes(dh), end * lanes(dh)
     side, start, out = (arrays.side, nothing, 3 * width), whole_start(arrays.direct), whole_rows(dh)
     for t in range(steps.last - 1, steps.first - 1, -1):
         if t < steps.last - 1:
-            product(count, side, wh_transposed, start, out, t)
-        gather(dh, arrays.back, dy, t, steps, arrays.norms)
-        _backward_cell(arrays, t)
+            part_product(count, side, wh_transposed, start, out, t, begin, stop)
+            # Then the side of this step may take the place of that of the next.
+            meet(number, members, told)
+        gather(dh, arrays.back, dy, t, steps, arrays.norms, part)
+        backward_cell(arrays, t, number, first, end)
+        meet(number, members, told)
 
 
 @kernel
-def _put_last(dz, dm, first, last):
-    """Write dm (K, B, Hp) over the last gate of dz (K, B, 3·Hp), steps ``first`` to ``last``."""
-    row, size = dm.shape[1] * dm.shape[2], lanes(dm)
-    for at in range(first * row, last * row, size):
-        store(dz, 3 * at + 2 * size, load(dm, at))
+def _put_last(dz, dm, first, last, part):
+    """Write dm (K, B, Hp) over the last gate of dz (K, B, 3·Hp), steps ``first`` to ``last``, in
+    the units of a part as in `crew`."""
+    count, width, size = dm.shape[1], dm.shape[2], lanes(dm)
+    unit, end = part[3] * size, part[4] * size
+    for row in range(first * count * width, last * count * width, width):
+        for at in range(row + unit, row + end, size):
+            store(dz, 3 * at + 2 * size, load(dm, at))

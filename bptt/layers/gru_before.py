@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..kernels.arithmetic import total
 from ..kernels.compile import kernel
+from ..kernels.crew import ALONE, Member
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
 from ..kernels.product import product, whole_rows, whole_start, zero_start
@@ -25,8 +26,6 @@ from .weights import PackedWeights, Scratch
 
 __all__ = ["make_arrays", "make_weights", "pack", "pack_back", "run", "run_back", "state_errors",
            "state_gradients"]  # fmt: skip
-
-"""r and z, of which one product takes care."""
 
 
 class _Weights(NamedTuple):
@@ -51,8 +50,7 @@ class _Arrays(NamedTuple):
     dh : scratch, (B, Hp), δ_t.
     back : in, (K, B), weight of what comes back to each step.
     zero : in, (2·Hp,).
-    norms : out, (K, B) float64, ‖δ_t‖.
-    slopes : out, (K, 3) float64, as in `Tape`.
+    norms, slopes : out, (1, K, B) and (1, K, 3) float64: ‖δ_t‖ and as in `Tape`.
     """
 
     z: NDArray
@@ -118,20 +116,23 @@ def make_arrays(n: int, room: Room) -> _Arrays:
         dh=zeros((lane_count, width), dtype),
         back=room.back,
         zero=zeros((2 * width,), dtype),
-        norms=np.zeros((rows, lane_count)),
-        slopes=np.zeros((rows, 3)),
+        norms=np.zeros((1, rows, lane_count)),
+        slopes=np.zeros((1, rows, 3)),
     )
 
 
-def run(arrays: _Arrays, weights: _Weights, first: int, last: int) -> None:
+def run(arrays: _Arrays, weights: _Weights, first: int, last: int, member: Member = ALONE) -> None:
     """As `Recurrent._run`."""
     weights.wh.calls[_forward](tuple(arrays), weights.wh.packed, weights.whn.packed, first, last)
 
 
-def run_back(arrays: _Arrays, weights: _Weights, dy: NDArray, steps: Span) -> None:
+def run_back(
+    arrays: _Arrays, weights: _Weights, dy: NDArray, steps: Span, member: Member = ALONE
+) -> None:
     """As `Recurrent._run_back`."""
     wh, whn = weights.wh, weights.whn
-    wh.calls[_backward](tuple(arrays), wh.transposed, whn.transposed, dy, tuple(steps))
+    span, part = tuple(steps), wh.part(member)
+    wh.calls[_backward](tuple(arrays), wh.transposed, whn.transposed, dy, span, part)
 
 
 def state_gradients(
@@ -140,6 +141,7 @@ def state_gradients(
     steps: Span,
     grads: Mapping[str, NDArray],
     scratch: Scratch,
+    member: Member = ALONE,
 ) -> None:
     """The gradient of Wh."""
     at, dwh = 0, grads["Wh"]
@@ -222,7 +224,7 @@ def _backward_n(arrays, t):
         store(arrays.dn, before, error_n)
         store(arrays.direct, state, delta * u)
         slopes_u, slopes_n = slopes_u + slope_u, slopes_n + slope_n
-    arrays.slopes[t, 1], arrays.slopes[t, 2] = total(slopes_u), total(slopes_n)
+    arrays.slopes[0, t, 1], arrays.slopes[0, t, 2] = total(slopes_u), total(slopes_n)
 
 
 @kernel
@@ -241,15 +243,16 @@ def _backward_r(arrays, t):
         store(arrays.dgates, 2 * before, error_r)
         store(direct, state, load(direct, state) + delta * r)
         slopes_r = slopes_r + slope_r
-    arrays.slopes[t, 0] = total(slopes_r)
+    arrays.slopes[0, t, 0] = total(slopes_r)
 
 
 @kernel
-def _backward(values, wh_transposed, whn_transposed, dy, span):
+def _backward(values, wh_transposed, whn_transposed, dy, span, part):
     """δ down from step ``steps.last`` - 1; dy (K, B, Hp) in.
 
     values, span : `_Arrays` and a `Span` as plain tuples.
     wh_transposed, whn_transposed : packed, (2·Hp, H) and (Hp, H).
+    part : as in `crew`.
     """
     arrays, steps = _Arrays(*values), Span(*span)
     dh, dgates, dn = arrays.dh, arrays.dgates, arrays.dn
@@ -261,7 +264,7 @@ def _backward(values, wh_transposed, whn_transposed, dy, span):
         if t < steps.last - 1:
             after = (dgates, 2 * (row + count * width), 2 * width)
             product(count, after, wh_transposed, start, out, t)
-        gather(dh, arrays.back, dy, t, steps, arrays.norms)
+        gather(dh, arrays.back, dy, t, steps, arrays.norms, part)
         _backward_n(arrays, t)
         product(count, (dn, row, width), whn_transposed, start_n, out_n, t)
         _backward_r(arrays, t)

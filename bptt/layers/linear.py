@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..initializers import glorot_uniform
 from ..kernels.compile import kernel
+from ..kernels.crew import Member
 from ..kernels.step import add_row_product
 from ..kernels.target import empty, padded
 from ..kernels.vector import flat
@@ -57,6 +58,10 @@ class Linear(FedBack):
             raise ValueError(f"tied must be True or False, got {self.tied!r}")
 
     @property
+    def divides(self) -> bool:
+        return True
+
+    @property
     def sizes(self) -> tuple[int, int]:
         return self.n_in, self.n_out
 
@@ -83,13 +88,16 @@ class Linear(FedBack):
 
     def tape(self, x: NDArray | Lookup, room: Room) -> Tape:
         y = empty((room.rows, room.lanes, padded(self.n_out, room.dtype)), room.dtype)
-        return Tape(x, y, {}, None)
+        return Tape(x, y, {}, None, crew=room.crew)
 
     def scratch_sizes(self, dtype: DTypeLike) -> tuple[int, int, int]:
         return Scratch.sizes(self.n_in + 1, self.n_out, 1, dtype)
 
     def forward(self, weights: PackedWeights, tape: Tape, first: int, last: int) -> None:
-        weights.forward(tape.x, first, last, tape.y)
+        def work(member: Member) -> None:
+            weights.forward(tape.x, first, last, tape.y, member)
+
+        tape.crew.run(work)
 
     def step(
         self,
@@ -117,7 +125,11 @@ class Linear(FedBack):
     ) -> int:
         w, b = grads["W"], grads["b"]
         first, last = steps.errors_from, steps.last
-        weights.gradients(scratch, first, last, tape.x, dy, dy, (w, w[:0], b), dx)
+
+        def work(member: Member) -> None:
+            weights.gradients(scratch, first, last, tape.x, dy, dy, (w, w[:0], b), dx, member)
+
+        tape.crew.run(work)
         return first
 
 

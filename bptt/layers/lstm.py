@@ -12,11 +12,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..kernels.crew import ALONE, Member
 from . import lstm_norm, lstm_peepholes, lstm_plain
 from .base import Room, Span, Tape
 from .lookup import Lookup
 from .lstm_step import step_norm, step_peepholes, step_plain
-from .recurrent import Recurrent
+from .recurrent import Recurrent, measures
 from .weights import Scratch
 
 __all__ = ["LSTM"]
@@ -94,6 +95,10 @@ class LSTM(Recurrent):
             raise ValueError("an LSTM has layer_norm or peepholes, but not both")
 
     @property
+    def divides(self) -> bool:
+        return self._form is lstm_plain
+
+    @property
     def _form(self) -> ModuleType:
         """Where the loops are; all three have the same functions."""
         if self.layer_norm:
@@ -127,8 +132,9 @@ class LSTM(Recurrent):
         gates = {"z": (arrays.z, self.gates)}
         if self.layer_norm:
             gates |= lstm_norm.kept(arrays)
+        seen = measures(arrays.norms), measures(arrays.slopes)
         return Tape(
-            x, arrays.h[1:], states, arrays, gates, errors, room.fresh, arrays.norms, arrays.slopes
+            x, arrays.h[1:], states, arrays, gates, errors, room.fresh, *seen, crew=room.crew
         )
 
     def step(
@@ -155,11 +161,15 @@ class LSTM(Recurrent):
         else:
             super().state_errors(weights, tape, first)
 
-    def _run(self, arrays: Any, weights: Any, first: int, last: int) -> None:
-        self._form.run(arrays, weights, self.n, first, last)
+    def _run(
+        self, arrays: Any, weights: Any, first: int, last: int, member: Member = ALONE
+    ) -> None:
+        self._form.run(arrays, weights, self.n, first, last, member)
 
-    def _run_back(self, arrays: Any, weights: Any, dy: NDArray, steps: Span) -> None:
-        self._form.run_back(arrays, weights, self.n, dy, steps)
+    def _run_back(
+        self, arrays: Any, weights: Any, dy: NDArray, steps: Span, member: Member = ALONE
+    ) -> None:
+        self._form.run_back(arrays, weights, self.n, dy, steps, member)
 
     def _gradients(
         self,
@@ -170,11 +180,12 @@ class LSTM(Recurrent):
         dx: NDArray | None,
         grads: Mapping[str, NDArray],
         scratch: Scratch,
+        member: Member = ALONE,
     ) -> None:
         if self.layer_norm:
             lstm_norm.gradients(weights, tape, arrays, steps, dx, grads, scratch)
             return
-        super()._gradients(weights, tape, arrays, steps, dx, grads, scratch)
+        super()._gradients(weights, tape, arrays, steps, dx, grads, scratch, member)
         if self.peepholes:
             lstm_peepholes.gradients(arrays, steps, grads)
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels.crew import ALONE, Member
 from ..kernels.packing import FULL
 from ..kernels.packing import pack as pack_columns
 from ..kernels.target import empty, lanes_of, padded, zeros
@@ -79,8 +80,8 @@ def make_arrays(n: int, room: Room) -> Arrays:
         dc=zeros((lane_count, width), dtype),
         back=room.back,
         zero=zeros((4 * width,), dtype),
-        norms=np.zeros((rows, lane_count)),
-        slopes=np.zeros((rows, 4)),
+        norms=np.zeros((1, rows, lane_count)),
+        slopes=np.zeros((1, rows, 4)),
     )
 
 
@@ -89,17 +90,22 @@ def kept(arrays: Arrays) -> dict[str, tuple[NDArray, int]]:
     return {"xn": (arrays.xn, 4), "hn": (arrays.hn, 4), "scales": (arrays.scales, 0)}
 
 
-def run(arrays: Arrays, weights: _Weights, n: int, first: int, last: int) -> None:
+def run(
+    arrays: Arrays, weights: _Weights, n: int, first: int, last: int, member: Member = ALONE
+) -> None:
     """As `Recurrent._run`, but that z holds x_t Wx alone."""
     values, own, calls = tuple(arrays), (weights.gates, weights.cell), weights.wh.calls
     calls[normalise](values, *own, n, first, last)
     calls[forward](values, weights.wh.packed, *own, n, first, last)
 
 
-def run_back(arrays: Arrays, weights: _Weights, n: int, dy: NDArray, steps: Span) -> None:
+def run_back(
+    arrays: Arrays, weights: _Weights, n: int, dy: NDArray, steps: Span, member: Member = ALONE
+) -> None:
     """As `Recurrent._run_back`."""
     wh, own = weights.wh, (weights.gates, weights.cell)
-    wh.calls[backward](tuple(arrays), wh.transposed, *own, n, dy, tuple(steps))
+    span, part = tuple(steps), wh.part(member)
+    wh.calls[backward](tuple(arrays), wh.transposed, *own, n, dy, span, part)
 
 
 def gradients(

@@ -34,8 +34,8 @@ class Arrays(NamedTuple):
     dc : in, out, (B, Hp), error of the cell: in, from beyond the last step; out, of the first.
     back : in, (K, B), weight of what comes back to each step.
     zero : in, (4·Hp,).
-    norms : out, (K, B) float64, ‖δ_t‖.
-    slopes : out, (K, 4) float64, as in `Tape`.
+    norms : out, (1, K, B) float64, ‖δ_t‖.
+    slopes : out, (1, K, 4) float64, as in `Tape`.
 
     Kernels also take ``gates`` (3, 4·Hp) interleaved: gx, gh and b; and ``cell`` (3, Hp): gc, bc,
     and 1 for each unit; both zero in the padding.
@@ -168,7 +168,7 @@ def _output_errors(arrays, cell, t, b):
         error = error * gain
         store(dcn, unit, error)
         sums, dots, slopes = sums + error, dots + error * normal, slopes + slope
-    arrays.slopes[t, 3] += total(slopes)
+    arrays.slopes[0, t, 3] += total(slopes)
     return total(sums), total(dots)
 
 
@@ -196,16 +196,17 @@ def _cell_errors(arrays, cell, mean_error, mean_dot, t, b):
         store(dc, state, error * f)
         slopes_i, slopes_f = slopes_i + slope_i, slopes_f + slope_f
         slopes_g = slopes_g + slope_g
-    arrays.slopes[t, 0] += total(slopes_i)
-    arrays.slopes[t, 1] += total(slopes_f)
-    arrays.slopes[t, 2] += total(slopes_g)
+    arrays.slopes[0, t, 0] += total(slopes_i)
+    arrays.slopes[0, t, 1] += total(slopes_f)
+    arrays.slopes[0, t, 2] += total(slopes_g)
 
 
 @kernel
-def backward(values, wh_transposed, gates, cell, n, dy, span):
+def backward(values, wh_transposed, gates, cell, n, dy, span, part):
     """δ down from step ``steps.last`` - 1; wh_transposed packed (4·Hp, H), dy (K, B, Hp) in.
 
     values, span : `Arrays` and a `Span` as plain tuples.
+    part : as in `crew`.
     """
     arrays, steps, nothing = Arrays(*values), Span(*span), np.int64(0)
     dz, dh, dcell, side = arrays.dz, arrays.dh, arrays.dcell, arrays.side
@@ -214,9 +215,9 @@ def backward(values, wh_transposed, gates, cell, n, dy, span):
     for t in range(steps.last - 1, steps.first - 1, -1):
         if t < steps.last - 1:
             product(count, rows, wh_transposed, start, out, t)
-        gather(dh, arrays.back, dy, t, steps, arrays.norms)
+        gather(dh, arrays.back, dy, t, steps, arrays.norms, part)
         for gate in range(4):
-            arrays.slopes[t, gate] = 0.0
+            arrays.slopes[0, t, gate] = 0.0
         for j in range(2 * t * width, 2 * (t + 1) * width, lanes(dcell)):
             store(dcell, j, splat(dcell, 0.0))
         for b in range(count):

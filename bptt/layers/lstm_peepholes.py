@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ..kernels.arithmetic import fma, total
 from ..kernels.compile import kernel
+from ..kernels.crew import ALONE, Member
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
 from ..kernels.product import product, whole_rows, zero_start
@@ -49,8 +50,7 @@ class _Arrays(NamedTuple):
     dc : in, out, (B, Hp), error of the cell: in, from beyond the last step; out, of the first.
     back : in, (K, B), weight of what comes back to each step.
     zero : in, (Hp,).
-    norms : out, (K, B) float64, ‖δ_t‖.
-    slopes : out, (K, 4) float64, as in `Tape`.
+    norms, slopes : out, (1, K, B) and (1, K, 4) float64: ‖δ_t‖ and as in `Tape`.
     """
 
     z: NDArray
@@ -96,21 +96,26 @@ def make_arrays(n: int, room: Room) -> _Arrays:
         dc=zeros((lane_count, width), dtype),
         back=room.back,
         zero=zeros((width,), dtype),
-        norms=np.zeros((rows, lane_count)),
-        slopes=np.zeros((rows, 4)),
+        norms=np.zeros((1, rows, lane_count)),
+        slopes=np.zeros((1, rows, 4)),
     )
 
 
-def run(arrays: _Arrays, weights: _Weights, n: int, first: int, last: int) -> None:
+def run(
+    arrays: _Arrays, weights: _Weights, n: int, first: int, last: int, member: Member = ALONE
+) -> None:
     """As `Recurrent._run`."""
     weights.wh.calls[_forward](
         arrays.z, arrays.h, arrays.c, weights.p, weights.wh.packed, first, last
     )
 
 
-def run_back(arrays: _Arrays, weights: _Weights, n: int, dy: NDArray, steps: Span) -> None:
+def run_back(
+    arrays: _Arrays, weights: _Weights, n: int, dy: NDArray, steps: Span, member: Member = ALONE
+) -> None:
     """As `Recurrent._run_back`."""
-    weights.wh.calls[_backward](tuple(arrays), weights.p, weights.wh.transposed, dy, tuple(steps))
+    wh, span = weights.wh, tuple(steps)
+    wh.calls[_backward](tuple(arrays), weights.p, wh.transposed, dy, span, wh.part(member))
 
 
 def gradients(arrays: _Arrays, steps: Span, grads: Mapping[str, NDArray]) -> None:
@@ -202,23 +207,23 @@ def _backward_cell(arrays, p, t):
             _add(dp, of_p + 2 * width + unit, error_o * new)
             slopes_i, slopes_f = slopes_i + slope_i, slopes_f + slope_f
             slopes_g, slopes_o = slopes_g + slope_g, slopes_o + slope_o
-    arrays.slopes[t, 0], arrays.slopes[t, 1] = total(slopes_i), total(slopes_f)
-    arrays.slopes[t, 2], arrays.slopes[t, 3] = total(slopes_g), total(slopes_o)
+    arrays.slopes[0, t, 0], arrays.slopes[0, t, 1] = total(slopes_i), total(slopes_f)
+    arrays.slopes[0, t, 2], arrays.slopes[0, t, 3] = total(slopes_g), total(slopes_o)
 
 
 @kernel
-def _backward(values, p, wh_transposed, dy, span):
+def _backward(values, p, wh_transposed, dy, span, part):
     """δ down from step ``steps.last`` - 1; wh_transposed packed (4·Hp, H), dy (K, B, Hp) in.
 
-    values, span : `_Arrays` and a `Span` as plain tuples; p (3, Hp) in.
+    values, span : `_Arrays` and a `Span` as plain tuples; p (3, Hp) in; part as in `crew`.
     """
     arrays, steps = _Arrays(*values), Span(*span)
-    dz, dh, norms = arrays.dz, arrays.dh, arrays.norms
+    dz, dh = arrays.dz, arrays.dh
     count, width = dh.shape
     start, out = zero_start(arrays.zero), whole_rows(dh)
     for t in range(steps.last - 1, steps.first - 1, -1):
         if t < steps.last - 1:
             after = (dz, (t + 1) * count * 4 * width, 4 * width)
             product(count, after, wh_transposed, start, out, t)
-        gather(dh, arrays.back, dy, t, steps, norms)
+        gather(dh, arrays.back, dy, t, steps, arrays.norms, part)
         _backward_cell(arrays, p, t)

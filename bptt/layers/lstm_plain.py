@@ -15,16 +15,18 @@ from numpy.typing import NDArray
 
 from ..kernels.arithmetic import fma, maximum, total
 from ..kernels.compile import kernel
+from ..kernels.crew import ALONE, Member, meet
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
-from ..kernels.product import product, whole_rows, zero_start
+from ..kernels.product import part_product, whole_rows, zero_start
 from ..kernels.target import FAR, empty, padded, zeros
 from ..kernels.tile import half_tile, tile, tile_height
 from ..kernels.vector import ask_row, flat, lanes, load, splat, store
 from .base import Room, Span
 from .recurrent import RecurrentWeights
 
-__all__ = ["add_products", "make_arrays", "make_weights", "pack", "run", "run_back"]
+__all__ = ["add_products", "backward_cell", "make_arrays", "make_weights", "pack", "run",
+           "run_back"]  # fmt: skip
 
 
 _LEAST = 1.2e-38
@@ -39,8 +41,8 @@ class _Arrays(NamedTuple):
     dc : in, out, (B, Hp), error of the cell: in, from beyond the last step; out, of the first.
     back : in, (K, B), weight of what comes back to each step.
     zero : in, (Hp,).
-    norms : out, (K, B) float64, ‖δ_t‖.
-    slopes : out, (K, 4) float64, as in `Tape`.
+    norms, slopes : out, (members, K, B) and (members, K, 4) float64: ‖δ_t‖ and as in `Tape`, of
+        each member's units.
     """
 
     z: NDArray
@@ -81,19 +83,27 @@ def make_arrays(n: int, room: Room) -> _Arrays:
         dc=zeros((lane_count, width), dtype),
         back=room.back,
         zero=zeros((width,), dtype),
-        norms=np.zeros((rows, lane_count)),
-        slopes=np.zeros((rows, 4)),
+        norms=np.zeros((room.crew.size, rows, lane_count)),
+        slopes=np.zeros((room.crew.size, rows, 4)),
     )
 
 
-def run(arrays: _Arrays, weights: RecurrentWeights, n: int, first: int, last: int) -> None:
+def run(
+    arrays: _Arrays, weights: RecurrentWeights, n: int, first: int, last: int,
+    member: Member = ALONE,
+) -> None:  # fmt: skip
     """As `Recurrent._run`."""
-    weights.wh.calls[_forward](arrays.z, arrays.h, arrays.c, weights.wh.packed, first, last)
+    wh, states = weights.wh, (arrays.z, arrays.h, arrays.c)
+    wh.calls[_forward](*states, wh.packed, first, last, wh.part(member))
 
 
-def run_back(arrays: _Arrays, weights: RecurrentWeights, n: int, dy: NDArray, steps: Span) -> None:
+def run_back(
+    arrays: _Arrays, weights: RecurrentWeights, n: int, dy: NDArray, steps: Span,
+    member: Member = ALONE,
+) -> None:  # fmt: skip
     """As `Recurrent._run_back`."""
-    weights.wh.calls[_backward](tuple(arrays), weights.wh.transposed, dy, tuple(steps))
+    wh = weights.wh
+    wh.calls[_backward](tuple(arrays), wh.transposed, dy, tuple(steps), wh.part(member))
 
 
 @kernel
@@ -140,29 +150,34 @@ def _cells(z, h, c, at, state, number, step):
 
 
 @kernel
-def _forward(z, h, c, wh, first, last):
-    """Arrays as in `_Arrays`; wh packed (H, 4·Hp)."""
+def _forward(z, h, c, wh, first, last, part):
+    """Arrays as in `_Arrays`; wh packed (H, 4·Hp); part as in `crew`."""
     count, width, size = h.shape[1], h.shape[2], lanes(h)
     numbers = flat(z)
+    number, members, told, begin, stop, _, _ = part
     for t in range(first, last):
         at, state = t * count * 4 * width, t * count * width
         if count == 1:
             before, start, out = (h, state, width), (numbers, at, 4 * width), (z, at, 4 * width)
             # To Numba `count` is a literal in here, for which it would compile `product` once more.
-            product(h.shape[1], before, wh, start, out, t)
-            _cells(z, h, c, at, state, width // size, size)
+            part_product(h.shape[1], before, wh, start, out, t, begin, stop)
+            unit = begin * size
+            _cells(z, h, c, at + 4 * unit, state + unit, stop - begin, size)
         else:
-            for unit in range(0, width, size):
+            for unit in range(begin * size, stop * size, size):
                 add_products(z, h, wh, t, unit)
                 _cells(z, h, c, at + 4 * unit, state + unit, count, width)
+        meet(number, members, told)
 
 
 @kernel
-def _backward_cell(arrays, t):
-    """Errors of step t: dh and dc at t to dz at t and dc at t-1.
+def backward_cell(arrays, t, number, first, end):
+    """Errors of step t, for units ``first`` to ``end``: dh and dc at t to dz at t and dc at t-1.
 
     Of a long tape, a quarter of `FAR` with others beside it in the caches, it asks for what step
     t-1 needs, so that it is near when its turn comes.
+
+    number : of the member whose units these are.
     """
     z, h, c, dz, dh, dc = arrays.z, arrays.h, arrays.c, arrays.dz, arrays.dh, arrays.dc
     count, width = dh.shape
@@ -176,7 +191,7 @@ def _backward_cell(arrays, t):
             ask_row(z, row * 4 * width, 4 * width)
             ask_row(h, (row + count) * width, width)
             ask_row(c, row * width, width)
-        for unit in range(0, width, size):
+        for unit in range(first, end, size):
             at = (t * count + b) * 4 * width + 4 * unit
             state = b * width + unit
             before = t * count * width + state
@@ -195,23 +210,28 @@ def _backward_cell(arrays, t):
             store(dc, state, cell * f)
             slopes_i, slopes_f = slopes_i + slope_i, slopes_f + slope_f
             slopes_g, slopes_o = slopes_g + slope_g, slopes_o + slope_o
-    arrays.slopes[t, 0], arrays.slopes[t, 1] = total(slopes_i), total(slopes_f)
-    arrays.slopes[t, 2], arrays.slopes[t, 3] = total(slopes_g), total(slopes_o)
+    slopes = arrays.slopes
+    slopes[number, t, 0], slopes[number, t, 1] = total(slopes_i), total(slopes_f)
+    slopes[number, t, 2], slopes[number, t, 3] = total(slopes_g), total(slopes_o)
 
 
 @kernel
-def _backward(values, wh_transposed, dy, span):
+def _backward(values, wh_transposed, dy, span, part):
     """δ down from step ``steps.last`` - 1; wh_transposed packed (4·Hp, H), dy (K, B, Hp) in.
 
     values, span : `_Arrays` and a `Span` as plain tuples.
+    part : as in `crew`.
     """
     arrays, steps = _Arrays(*values), Span(*span)
-    dz, dh, norms = arrays.dz, arrays.dh, arrays.norms
+    dz, dh = arrays.dz, arrays.dh
     count, width = dh.shape
+    number, members, told, first, end, begin, stop = part
+    first, end = first * lanes(dh), end * lanes(dh)
     start, out = zero_start(arrays.zero), whole_rows(dh)
     for t in range(steps.last - 1, steps.first - 1, -1):
         if t < steps.last - 1:
             after = (dz, (t + 1) * count * 4 * width, 4 * width)
-            product(count, after, wh_transposed, start, out, t)
-        gather(dh, arrays.back, dy, t, steps, norms)
-        _backward_cell(arrays, t)
+            part_product(count, after, wh_transposed, start, out, t, begin, stop)
+        gather(dh, arrays.back, dy, t, steps, arrays.norms, part)
+        backward_cell(arrays, t, number, first, end)
+        meet(number, members, told)

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.compile import kernel
+from ..kernels.crew import ALONE, part_of
 from ..kernels.delta import gather
-from ..kernels.target import padded, zeros
+from ..kernels.target import lanes_of, padded, zeros
 from .base import Room, Span, Tape
 from .parameterless import Parameterless
 from .weights import Scratch
@@ -89,10 +90,10 @@ class _Running(Parameterless):
     def tape(self, x: NDArray, room: Room) -> Tape:
         shape = room.lanes, padded(self.n, room.dtype)
         h, count = (zeros((room.rows + 1, *shape), room.dtype) for _ in range(2))
-        norms = np.zeros((room.rows, room.lanes))
+        norms = np.zeros((1, room.rows, room.lanes))
         arrays = _Arrays(x, h, count, zeros(shape, room.dtype), room.back, room.fresh.rows, norms)
         states, errors = {"h": h, "count": count}, {"h": arrays.dh}
-        return Tape(x, h[1:], states, arrays, errors=errors, fresh=room.fresh, norms=norms)
+        return Tape(x, h[1:], states, arrays, errors=errors, fresh=room.fresh, norms=norms[0])
 
     def forward(self, weights: None, tape: Tape, first: int, last: int) -> None:
         _forward(tuple(tape.arrays), self.kind, self.n, first, last)
@@ -108,7 +109,8 @@ class _Running(Parameterless):
         scratch: Scratch,
     ) -> int:
         dx = dy[:0] if dx is None else dx
-        _backward(tuple(tape.arrays), self.kind, self.n, dy, dx, tuple(steps))
+        part = part_of(ALONE, padded(self.n, dy.dtype) // lanes_of(dy.dtype))
+        _backward(tuple(tape.arrays), self.kind, self.n, dy, dx, tuple(steps), part)
         return steps.first
 
     def state_errors(self, weights: None, tape: Tape, first: int) -> None:
@@ -172,7 +174,7 @@ class _Arrays(NamedTuple):
     dh : scratch, (B, np), δ_t.
     back : in, (K, B), weight of what comes back to each step.
     fresh : in, (K, B), whether a new sequence begins.
-    norms : out, (K, B) float64, ‖δ_t‖.
+    norms : out, (1, K, B) float64, ‖δ_t‖.
     """
 
     x: NDArray
@@ -238,17 +240,18 @@ def _go_through(values, kind, n, t):
 
 
 @kernel
-def _backward(values, kind, n, dy, dx, span):
+def _backward(values, kind, n, dy, dx, span, part):
     """δ down from step ``steps.last`` - 1; dy (K, B, np) in; dx out, the same, or without rows.
 
     values, span : `_Arrays` and a `Span` as plain tuples.
+    part : as in `crew`.
     """
     arrays, steps = _Arrays(*values), Span(*span)
     dh = arrays.dh
     for t in range(steps.last - 1, steps.first - 1, -1):
         if t < steps.last - 1:
             _go_through(values, kind, n, t + 1)
-        gather(dh, arrays.back, dy, t, steps, arrays.norms)
+        gather(dh, arrays.back, dy, t, steps, arrays.norms, part)
         if len(dx) == 0:
             continue
         for b in range(len(dh)):

@@ -11,19 +11,21 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..initializers import glorot_uniform, orthogonal
+from ..kernels.crew import ALONE, Member
 from ..kernels.target import empty
 from .base import Span, Tape, check_size
 from .feedback import FedBack
 from .resets import cleared, stretches
 from .weights import PackedWeights, Scratch
 
-__all__ = ["Recurrent", "RecurrentWeights", "apart"]
+__all__ = ["Recurrent", "RecurrentWeights", "apart", "measures"]
 
 
 class RecurrentWeights(NamedTuple):
@@ -92,13 +94,20 @@ class Recurrent(FedBack):
         return Scratch.sizes(self.n_in + self.n + 1, self.n, self.gates, dtype)
 
     def forward(self, weights: RecurrentWeights, tape: Tape, first: int, last: int) -> None:
-        weights.wx.forward(tape.x, first, last, tape.arrays.z)
+        def products(member: Member) -> None:
+            weights.wx.forward(tape.x, first, last, tape.arrays.z, member)
+
+        def whole(member: Member) -> None:
+            products(member)
+            self._run(tape.arrays, weights, first, last, member)
+
         if not tape.fresh.some:
-            self._run(tape.arrays, weights, first, last)
+            tape.crew.run(whole)
             return
-        for start, stop in stretches(tape.fresh, first, last):
-            with cleared(tape, [start]):
-                self._run(tape.arrays, weights, start, stop)
+        tape.crew.run(products)
+        for stretch in stretches(tape.fresh, first, last):
+            with cleared(tape, stretch[:1]):
+                tape.crew.run(partial(self._run, tape.arrays, weights, *stretch))
 
     def backward(
         self,
@@ -110,30 +119,47 @@ class Recurrent(FedBack):
         grads: Mapping[str, NDArray],
         scratch: Scratch,
     ) -> int:
+        def gradients(member: Member) -> None:
+            self._gradients(weights, tape, arrays, steps, dx, grads, scratch, member)
+
+        def whole(member: Member) -> None:
+            self._run_back(arrays, weights, dy, steps, member)
+            gradients(member)
+
         arrays = tape.used = tape.arrays if steps.consume else apart(tape)
         if not tape.fresh.some:
-            self._run_back(arrays, weights, dy, steps)
-            self._gradients(weights, tape, arrays, steps, dx, grads, scratch)
-            return steps.first
-        parts = stretches(tape.fresh, steps.first, steps.last)
-        for start, stop in reversed(parts):
-            with cleared(tape, [start]):
-                self._run_back(arrays, weights, dy, steps._replace(first=start, last=stop))
-                if start > steps.first:
-                    self.state_errors(weights, tape, start)
-        with cleared(tape, [start for start, _ in parts]):
-            self._gradients(weights, tape, arrays, steps, dx, grads, scratch)
+            tape.crew.run(whole)
+        else:
+            parts = stretches(tape.fresh, steps.first, steps.last)
+            for start, stop in reversed(parts):
+                part = steps._replace(first=start, last=stop)
+                with cleared(tape, [start]):
+                    tape.crew.run(partial(self._run_back, arrays, weights, dy, part))
+                    if start > steps.first:
+                        self.state_errors(weights, tape, start)
+            with cleared(tape, [start for start, _ in parts]):
+                tape.crew.run(gradients)
+        if tape.crew.size > 1:
+            _join(tape, arrays, steps)
         return steps.first
 
     def state_errors(self, weights: RecurrentWeights, tape: Tape, first: int) -> None:
         weights.wh.back(tape.used.dz[first:], 0, 1, tape.errors["h"][np.newaxis])
 
     @abstractmethod
-    def _run(self, arrays: Any, weights: RecurrentWeights, first: int, last: int) -> None:
-        """The loop forward: ``arrays.z`` holds x_t Wx + b."""
+    def _run(
+        self, arrays: Any, weights: RecurrentWeights, first: int, last: int, member: Member = ALONE
+    ) -> None:
+        """The loop forward: ``arrays.z`` holds x_t Wx + b.
+
+        member : whose units are run; the only one unless the layer `divides`.
+        """
 
     @abstractmethod
-    def _run_back(self, arrays: Any, weights: RecurrentWeights, dy: NDArray, steps: Span) -> None:
+    def _run_back(
+        self, arrays: Any, weights: RecurrentWeights, dy: NDArray, steps: Span,
+        member: Member = ALONE,
+    ) -> None:  # fmt: skip
         """The loop back: leaves the error of z in ``arrays.dz``, which may be z."""
 
     def _gradients(
@@ -145,10 +171,26 @@ class Recurrent(FedBack):
         dx: NDArray | None,
         grads: Mapping[str, NDArray],
         scratch: Scratch,
+        member: Member = ALONE,
     ) -> None:
         """``dx`` and every gradient, from what the loop back left in ``arrays``."""
-        h, out = tape.states["h"], (grads["Wx"], grads["Wh"], grads["b"])
-        weights.wx.gradients(scratch, steps.first, steps.last, tape.x, h, arrays.dz, out, dx)
+        first, last, h = steps.first, steps.last, tape.states["h"]
+        out = (grads["Wx"], grads["Wh"], grads["b"])
+        weights.wx.gradients(scratch, first, last, tape.x, h, arrays.dz, out, dx, member)
+
+
+def measures(parts: NDArray) -> NDArray:
+    """Room for what the members of a crew measure, ``parts`` (members, K, ...), of all of them: for
+    a lone member the same."""
+    return parts[0] if len(parts) == 1 else np.zeros(parts.shape[1:])
+
+
+def _join(tape: Tape, arrays: Any, steps: Span) -> None:
+    """The norms and slopes of all units, from those of the members of a crew."""
+    here = slice(steps.first, steps.last)
+    tape.norms[here] = np.hypot.reduce(arrays.norms[:, here])
+    if tape.slopes is not None:
+        tape.slopes[here] = arrays.slopes[:, here].sum(axis=0)
 
 
 def apart(tape: Tape) -> Any:

@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 from ..checks import check_amount
 from ..kernels.activations import ACTIVATIONS, activate, check_activation, slope
 from ..kernels.compile import allocating_kernel, kernel
+from ..kernels.crew import ALONE, Member, meet
 from ..kernels.delta import gather
-from ..kernels.product import product, whole_rows, zero_start
+from ..kernels.product import part_product, whole_rows, zero_start
 from ..kernels.step import add_gate_products
 from ..kernels.target import empty, padded, zeros
 from ..kernels.vector import ask, flat, lanes, load, store
 from .base import Room, Span, Tape
 from .lookup import Lookup
 from .omega import OmegaTape
-from .recurrent import Recurrent, RecurrentWeights
+from .recurrent import Recurrent, RecurrentWeights, measures
 from .weights import Scratch
 
 __all__ = ["RNN"]
@@ -70,6 +71,10 @@ class RNN(Recurrent):
     def trains(self) -> bool:
         return self.omega > 0
 
+    @property
+    def divides(self) -> bool:
+        return not self.omega
+
     def tape(self, x: NDArray | Lookup, room: Room) -> Tape:
         rows, lane_count, dtype = room.rows, room.lanes, room.dtype
         width = padded(self.n, dtype)
@@ -81,10 +86,11 @@ class RNN(Recurrent):
             dh=zeros((lane_count, width), dtype),
             back=room.back,
             zero=zeros((width,), dtype),
-            norms=np.zeros((rows, lane_count)),
+            norms=np.zeros((room.crew.size, rows, lane_count)),
         )
         kind, own = (OmegaTape, OmegaTape.own(room, width)) if self.omega else (Tape, {})
-        own |= {"errors": {"h": arrays.dh}, "fresh": room.fresh, "norms": arrays.norms}
+        own |= {"errors": {"h": arrays.dh}, "fresh": room.fresh, "crew": room.crew}
+        own["norms"] = measures(arrays.norms)
         return kind(x, h[1:], {"h": h}, arrays, **own)
 
     def step(
@@ -99,15 +105,20 @@ class RNN(Recurrent):
         _step(x, params["Wx"], params["Wh"], params["b"], before, after, start, number)
         return after[start : start + len(x) * self.n].reshape(len(x), self.n)
 
-    def _run(self, arrays: _Arrays, weights: RecurrentWeights, first: int, last: int) -> None:
+    def _run(
+        self, arrays: _Arrays, weights: RecurrentWeights, first: int, last: int,
+        member: Member = ALONE,
+    ) -> None:  # fmt: skip
         wh, number = weights.wh, ACTIVATIONS[self.activation]
-        wh.calls[_forward](arrays.h, wh.packed, number, first, last)
+        wh.calls[_forward](arrays.h, wh.packed, number, first, last, wh.part(member))
 
     def _run_back(
-        self, arrays: _Arrays, weights: RecurrentWeights, dy: NDArray, steps: Span
-    ) -> None:
+        self, arrays: _Arrays, weights: RecurrentWeights, dy: NDArray, steps: Span,
+        member: Member = ALONE,
+    ) -> None:  # fmt: skip
         wh, number = weights.wh, ACTIVATIONS[self.activation]
-        wh.calls[_backward](tuple(arrays), wh.transposed, dy, number, tuple(steps))
+        part = wh.part(member)
+        wh.calls[_backward](tuple(arrays), wh.transposed, dy, number, tuple(steps), part)
 
     def _gradients(
         self,
@@ -118,8 +129,9 @@ class RNN(Recurrent):
         dx: NDArray | None,
         grads: Mapping[str, NDArray],
         scratch: Scratch,
+        member: Member = ALONE,
     ) -> None:
-        super()._gradients(weights, tape, arrays, steps, dx, grads, scratch)
+        super()._gradients(weights, tape, arrays, steps, dx, grads, scratch, member)
         if self.omega:
             factor = self.omega * steps.scale
             tape.add_gradient(factor, weights.wh, arrays.dz, steps, grads["Wh"], scratch)
@@ -131,7 +143,7 @@ class _Arrays(NamedTuple):
     dh : scratch, (B, Hp), δ_t.
     back : in, (K, B), weight of what comes back to each step.
     zero : in, (Hp,).
-    norms : out, (K, B) float64, ‖δ_t‖.
+    norms : out, (members, K, B) float64, ‖δ_t‖ of each member's units.
     """
 
     z: NDArray
@@ -144,17 +156,20 @@ class _Arrays(NamedTuple):
 
 
 @kernel
-def _forward(h, wh, activation, first, last):
-    """h (K+1, B, Hp) as in `_Arrays`; wh packed (H, Hp)."""
+def _forward(h, wh, activation, first, last, part):
+    """h (K+1, B, Hp) as in `_Arrays`; wh packed (H, Hp); part as in `crew`."""
     count, width = h.shape[1], h.shape[2]
     size, numbers = lanes(h), flat(h)
+    number, members, told, unit, end, begin, stop = part
     for t in range(first, last):
         before, now = t * count * width, (t + 1) * count * width
         start, out = (numbers, now, width), (h, now, width)
-        product(count, (h, before, width), wh, start, out, t)
-        for j in range(now, now + count * width, size):
-            store(h, j, activate(activation, load(h, j)))
-            ask(h, j + count * width)
+        part_product(count, (h, before, width), wh, start, out, t, begin, stop)
+        for row in range(now, now + count * width, width):
+            for j in range(row + unit * size, row + end * size, size):
+                store(h, j, activate(activation, load(h, j)))
+                ask(h, j + count * width)
+        meet(number, members, told)
 
 
 @allocating_kernel
@@ -176,23 +191,28 @@ def _step(x, wx, wh, b, before, after, start, activation):
 
 
 @kernel
-def _backward(values, wh_transposed, dy, activation, span):
+def _backward(values, wh_transposed, dy, activation, span, part):
     """δ down from step ``steps.last`` - 1; wh_transposed packed (Hp, H), dy (K, B, Hp) in.
 
     values, span : `_Arrays` and a `Span` as plain tuples.
+    part : as in `crew`.
     """
     arrays, steps = _Arrays(*values), Span(*span)
-    h, dz, dh, norms = arrays.h, arrays.dz, arrays.dh, arrays.norms
+    h, dz, dh, size = arrays.h, arrays.dz, arrays.dh, lanes(arrays.dh)
     count, width = dh.shape
+    number, members, told, unit, end, begin, stop = part
     start, out = zero_start(arrays.zero), whole_rows(dh)
     for t in range(steps.last - 1, steps.first - 1, -1):
         at = t * count * width
         if t < steps.last - 1:
-            product(count, (dz, at + count * width, width), wh_transposed, start, out, t)
-        gather(dh, arrays.back, dy, t, steps, norms)
-        for j in range(0, count * width, lanes(dh)):
-            y = load(h, at + count * width + j)
-            store(dz, at + j, load(dh, j) * slope(activation, y))
-            # Of the step before, so that they are near when their turn comes.
-            ask(h, at + j)
-            ask(dz, at + j - count * width)
+            after = (dz, at + count * width, width)
+            part_product(count, after, wh_transposed, start, out, t, begin, stop)
+        gather(dh, arrays.back, dy, t, steps, arrays.norms, part)
+        for row in range(0, count * width, width):
+            for j in range(row + unit * size, row + end * size, size):
+                y = load(h, at + count * width + j)
+                store(dz, at + j, load(dh, j) * slope(activation, y))
+                # Of the step before, so that they are near when their turn comes.
+                ask(h, at + j)
+                ask(dz, at + j - count * width)
+        meet(number, members, told)

@@ -8,21 +8,23 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..kernels.calls import Calls
-from ..kernels.outer import accumulate, scratch_sizes
-from ..kernels.packing import FULL, pack, pack_transposed, padded_halves, unpadded
-from ..kernels.product import product
-from ..kernels.target import empty, padded, zeros
+from ..kernels.crew import ALONE, Member, Part, meet, part_of
+from ..kernels.outer import accumulate, gradient_panels, scratch_sizes
+from ..kernels.packing import FULL, pack, pack_transposed, padded_halves, panel_count, unpadded
+from ..kernels.product import part_product
+from ..kernels.target import empty, lanes_of, padded, zeros
 from .lookup import Lookup
 
 __all__ = ["PackedWeights", "Scratch"]
 
 
 class Scratch(NamedTuple):
-    """Room for `PackedWeights.gradients`, shared by all layers of a window."""
+    """Room for `PackedWeights.gradients`, shared by all layers of a window.
 
-    panel: NDArray
-    rows: NDArray
-    sums: NDArray
+    parts : of each member of a crew, what `accumulate` needs. The last array is the same for all.
+    """
+
+    parts: list[tuple[NDArray, NDArray, NDArray]]
 
     @staticmethod
     def sizes(n: int, units: int, gates: int, dtype: DTypeLike) -> tuple[int, int, int]:
@@ -30,9 +32,12 @@ class Scratch(NamedTuple):
         return scratch_sizes(n, gates * padded(units, dtype), dtype)
 
     @classmethod
-    def of(cls, needs: list[tuple[int, int, int]], dtype: DTypeLike) -> Scratch:
-        """Enough for each of ``needs``."""
-        return cls(*(empty((max(sizes),), dtype) for sizes in zip(*needs, strict=True)))
+    def of(cls, needs: list[tuple[int, int, int]], dtype: DTypeLike, members: int = 1) -> Scratch:
+        """Enough for each of ``needs``, for so many members."""
+        panel, rows, sums = (max(sizes) for sizes in zip(*needs, strict=True))
+        shared = empty((sums,), dtype)
+        own = [(empty((panel,), dtype), empty((rows,), dtype)) for _ in range(members)]
+        return cls([(*pair, shared) for pair in own])
 
 
 class PackedWeights:
@@ -53,7 +58,7 @@ class PackedWeights:
     def __init__(
         self, n_in: int, units: int, gates: int, dtype: DTypeLike, width: int = FULL
     ) -> None:
-        self.n_in, self.gates, width = n_in, gates, np.int64(width)
+        self.n_in, self.units, self.gates, width = n_in, units, gates, np.int64(width)
         self.calls = Calls()
         columns = gates * padded(units, dtype)
         self.packed = (
@@ -68,6 +73,13 @@ class PackedWeights:
             FULL,
             padded_halves(1, n_in, FULL, dtype),
         )
+        self._vectors = padded(units, dtype) // lanes_of(dtype)
+        self._whole = 0, panel_count(self._vectors * gates, width)
+        self._whole_back = 0, panel_count(padded(n_in, dtype) // lanes_of(dtype), FULL)
+        self._whole_sum = 0, gradient_panels(self._vectors, gates)
+        self._alone = part_of(ALONE, self._vectors)
+        self._parts: dict[int, Part] = {}
+        self._size = lanes_of(dtype)
         self.bias = zeros((columns,), dtype)
         self._bias = (self.bias, 0, 0)
         self._no_bias = (zeros((padded(n_in, dtype),), dtype), 0, 0)
@@ -83,23 +95,60 @@ class PackedWeights:
         """Pack for going back."""
         self.calls[pack_transposed](w, self.gates, self.transposed[0])
 
-    def forward(self, x: NDArray | Lookup, first: int, last: int, y: NDArray) -> None:
-        """Steps ``first`` to ``last`` of y (K, B, G·Np) = x @ W + b, x (K, B, n_in or wider)."""
+    def part(self, member: Member) -> Part:
+        """What of the units is the member's."""
+        number, members, told = member
+        if members == 1:
+            return self._alone
+        part = self._parts.get(number, self._alone)
+        if part[2] is not told:
+            part = self._parts[number] = part_of(member, self._vectors)
+        return part
+
+    def units_of(self, member: Member) -> slice:
+        """The member's own units."""
+        _, _, _, first, end, _, _ = self.part(member)
+        return slice(first * self._size, min(end * self._size, self.units))
+
+    def _panels(self, member: Member, whole: tuple[int, int]) -> tuple[int, int]:
+        """First and end of the panels of the member's own units: all are in the ``whole``."""
+        if member[1] == 1:
+            return whole
+        first, end, first_panel, end_panel = self.part(member)[3:]
+        return (first_panel, end_panel) if self.gates == 1 else (first, end)
+
+    def meet(self, member: Member) -> None:
+        """As the kernel of that name."""
+        if member[1] > 1:
+            self.calls[meet](*member)
+
+    def forward(
+        self, x: NDArray | Lookup, first: int, last: int, y: NDArray, member: Member = ALONE
+    ) -> None:
+        """Steps ``first`` to ``last`` of y (K, B, G·Np) = x @ W + b, x (K, B, n_in or wider).
+
+        member : whose units are computed; the first's are all, and others wait, if x is a `Lookup`.
+        """
         if isinstance(x, Lookup):
-            rows = x.rows(y.shape[2])
-            self.forward(x.table, 0, len(rows), rows)
-            x.spread(rows, first, last, y)
+            if member[0] == 0:
+                rows = x.rows(y.shape[2])
+                self.forward(x.table, 0, len(rows), rows)
+                x.spread(rows, first, last, y)
+            self.meet(member)
             return
         lanes = y.shape[1]
         rows = (last - first) * lanes
         start, out = self._bias, _steps(y, first)
-        self.calls[product](rows, _steps(x, first), self.packed, start, out, 0)
+        panels = self._panels(member, self._whole)
+        self.calls[part_product](rows, _steps(x, first), self.packed, start, out, 0, *panels)
 
     def back(self, g: NDArray, first: int, last: int, dx: NDArray) -> None:
         """Steps ``first`` to ``last`` of dx (K, B, padded n_in) = g @ W.T, for g (K, B, G·Np)."""
         rows = (last - first) * g.shape[1]
         start, out = self._no_bias, _steps(dx, first)
-        self.calls[product](rows, _steps(g, first), self.transposed, start, out, 0)
+        self.calls[part_product](
+            rows, _steps(g, first), self.transposed, start, out, 0, *self._whole_back
+        )
 
     def gradients(
         self,
@@ -111,6 +160,7 @@ class PackedWeights:
         g: NDArray,
         out: tuple[NDArray, NDArray, NDArray],
         dx: NDArray | None,
+        member: Member = ALONE,
     ) -> None:
         """The gradients of weights, bias and x from errors g of x @ Wx + h @ Wh + b.
 
@@ -121,18 +171,23 @@ class PackedWeights:
         g : in, (K, B, G·Np), interleaved.
         out : out, dWx (I, G·N), dWh (H, G·N) and db (G·N,); H may be 0.
         dx : out, (K, B, I padded), or what a `Lookup` calls for; None if nobody wants it.
+        member : whose share is computed: the gradients of its own units' weights, and dx at some of
+            the steps. What there is to do for each id of a `Lookup` is the first's.
         """
-        if isinstance(x, Lookup):
-            dwx, dwh, db = out
+        if not isinstance(x, Lookup):
+            self._outer(scratch, first, last, x, h, g, out, member)
+            if dx is not None:
+                self.back(g, *_own_steps(member, first, last), dx)
+            return
+        dwx, dwh, db = out
+        if member[0] == 0:
             rows = x.collect(g, first, last)
             self._outer(scratch, 0, len(rows), x.table, x.table, rows, (dwx, dwh[:0], db))
-            if len(dwh):
-                self._outer(scratch, first, last, h, h, g, (dwh, dwh[:0], db))
-            g, first, last = rows, 0, len(rows)
-        else:
-            self._outer(scratch, first, last, x, h, g, out)
-        if dx is not None:
-            self.back(g, first, last, dx)
+            if dx is not None:
+                self.back(rows, 0, len(rows), dx)
+        self.meet(member)
+        if len(dwh):
+            self._outer(scratch, first, last, h, h, g, (dwh, dwh[:0], db), member)
 
     def _outer(
         self,
@@ -143,8 +198,9 @@ class PackedWeights:
         h: NDArray,
         g: NDArray,
         out: tuple[NDArray, NDArray, NDArray],
+        member: Member = ALONE,
     ) -> None:
-        """``out`` = [x h 1].T @ g."""
+        """``out`` = [x h 1].T @ g, for the member's own units."""
         dwx, dwh, db = out
         self.calls[accumulate](
             (last - first) * g.shape[1],
@@ -152,9 +208,20 @@ class PackedWeights:
             _steps(h, first),
             _steps(g, first),
             self.gates,
-            tuple(scratch),
+            scratch.parts[member[0]],
             (dwx, dwh, db[np.newaxis]),
+            self._whole_sum[1],
+            *self._panels(member, self._whole_sum),
         )
+
+
+def _own_steps(member: Member, first: int, last: int) -> tuple[int, int]:
+    """First and end of the member's share of steps, of what is done for each by itself."""
+    number, members, _ = member
+    if members == 1:
+        return first, last
+    steps = last - first
+    return first + steps * number // members, first + steps * (number + 1) // members
 
 
 def _steps(array: NDArray, first: int) -> tuple[NDArray, int, int]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.compile import kernel
+from ..kernels.crew import ALONE
 from ..kernels.delta import gather
 from ..kernels.product import product, whole_rows, whole_start, zero_start
 from ..kernels.vector import lanes, load, store
@@ -23,7 +24,8 @@ def run(layer: GRU, arrays: Any, zone: Zone, weights: Any, first: int, last: int
     """As `Recurrent._run`."""
     values, wh = tuple(arrays), weights.wh
     if layer.reset_after:
-        wh.calls[_forward_after](values, zone.h, wh.packed, wh.bias, first, last)
+        part = wh.part(ALONE)
+        wh.calls[_forward_after](values, zone.h, wh.packed, wh.bias, first, last, part)
     else:
         packed = wh.packed, weights.whn.packed
         wh.calls[_forward_before](values, zone.h, *packed, first, last)
@@ -32,19 +34,20 @@ def run(layer: GRU, arrays: Any, zone: Zone, weights: Any, first: int, last: int
 def run_back(layer: GRU, arrays: Any, zone: Zone, weights: Any, dy: NDArray, steps: Span) -> None:
     """As `Recurrent._run_back`."""
     values, wh = (tuple(arrays), tuple(zone)), weights.wh
+    span, part = tuple(steps), wh.part(ALONE)
     if layer.reset_after:
-        wh.calls[_backward_after](*values, wh.transposed, dy, tuple(steps))
+        wh.calls[_backward_after](*values, wh.transposed, dy, span, part)
     else:
         transposed = wh.transposed, weights.whn.transposed
-        wh.calls[_backward_before](*values, *transposed, dy, tuple(steps))
+        wh.calls[_backward_before](*values, *transposed, dy, span, part)
 
 
 @kernel
-def _forward_after(values, share, wh, bias, first, last):
+def _forward_after(values, share, wh, bias, first, last, part):
     """values : `gru_after._Arrays` as a plain tuple; share as in `Zone`; wh and its bias packed."""
     arrays = gru_after._Arrays(*values)
     for t in range(first, last):
-        gru_after._forward(arrays.z, arrays.m, arrays.h, arrays.side, wh, bias, t, t + 1)
+        gru_after._forward(arrays.z, arrays.m, arrays.h, arrays.side, wh, bias, t, t + 1, part)
         mix(share, arrays.h, t)
 
 
@@ -65,7 +68,7 @@ def _join(direct, held):
 
 
 @kernel
-def _backward_after(values, zone_values, wh_transposed, dy, span):
+def _backward_after(values, zone_values, wh_transposed, dy, span, part):
     """As the loop back in `gru_after`.
 
     values, zone_values : `_Arrays` and `Zone` as plain tuples.
@@ -79,13 +82,13 @@ def _backward_after(values, zone_values, wh_transposed, dy, span):
         if t < steps.last - 1:
             _join(arrays.direct, zone.held)
             product(count, side, wh_transposed, start, out, t)
-        gather(zone.dh, arrays.back, dy, t, steps, arrays.norms)
+        gather(zone.dh, arrays.back, dy, t, steps, arrays.norms, part)
         split(zone.h, t, zone.dh, zone.held, arrays.dh)
-        gru_after._backward_cell(arrays, t)
+        gru_after.backward_cell(arrays, t, nothing, nothing, width)
 
 
 @kernel
-def _backward_before(values, zone_values, wh_transposed, whn_transposed, dy, span):
+def _backward_before(values, zone_values, wh_transposed, whn_transposed, dy, span, part):
     """As the loop back in `gru_before`.
 
     values, zone_values : `_Arrays` and `Zone` as plain tuples.
@@ -100,7 +103,7 @@ def _backward_before(values, zone_values, wh_transposed, whn_transposed, dy, spa
             _join(arrays.direct, zone.held)
             after = (arrays.dgates, 2 * (row + count * width), 2 * width)
             product(count, after, wh_transposed, start, out, t)
-        gather(zone.dh, arrays.back, dy, t, steps, arrays.norms)
+        gather(zone.dh, arrays.back, dy, t, steps, arrays.norms, part)
         split(zone.h, t, zone.dh, zone.held, arrays.dh)
         gru_before._backward_n(arrays, t)
         product(count, (arrays.dn, row, width), whn_transposed, start_n, out_n, t)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.compile import kernel
+from ..kernels.crew import ALONE
 from ..kernels.delta import gather
 from ..kernels.exponential import tanh
 from ..kernels.product import product, whole_rows, whole_start
@@ -25,7 +26,8 @@ def run(
 ) -> None:  # fmt: skip
     """As `Recurrent._run`."""
     wh, states = weights.wh, (arrays.z, arrays.h, arrays.c)
-    wh.calls[_forward](*states, zone.h, zone.c, zone.inner, wh.packed, first, last)
+    zones = zone.h, zone.c, zone.inner
+    wh.calls[_forward](*states, *zones, wh.packed, first, last, wh.part(ALONE))
 
 
 def run_back(
@@ -34,14 +36,14 @@ def run_back(
 ) -> None:  # fmt: skip
     """As `Recurrent._run_back`."""
     wh, values = weights.wh, (tuple(arrays), tuple(zone))
-    wh.calls[_backward](*values, wh.transposed, dy, tuple(steps))
+    wh.calls[_backward](*values, wh.transposed, dy, tuple(steps), wh.part(ALONE))
 
 
 @kernel
-def _forward(z, h, c, share, share_c, inner, wh, first, last):
+def _forward(z, h, c, share, share_c, inner, wh, first, last, part):
     """Arrays as in `_Arrays` and `Zone`; wh packed (H, 4·Hp)."""
     for t in range(first, last):
-        lstm_plain._forward(z, h, c, wh, t, t + 1)
+        lstm_plain._forward(z, h, c, wh, t, t + 1, part)
         copy_row(c, t + 1, inner, t)
         mix(share, h, t)
         mix(share_c, c, t)
@@ -77,9 +79,10 @@ def _backward_cell(arrays, zone, t):
         back=arrays.back[t : t + 1],
         zero=arrays.zero,
         norms=arrays.norms,
-        slopes=arrays.slopes[t : t + 1],
+        slopes=arrays.slopes[:, t : t + 1],
     )
-    lstm_plain._backward_cell(one_step, np.int64(0))
+    nothing = np.int64(0)
+    lstm_plain.backward_cell(one_step, nothing, nothing, nothing, arrays.dh.shape[1])
     count, width = zone.dc.shape
     for b in range(count):
         weight = splat(zone.dc, arrays.back[t, b])
@@ -88,7 +91,7 @@ def _backward_cell(arrays, zone, t):
 
 
 @kernel
-def _backward(values, zone_values, wh_transposed, dy, span):
+def _backward(values, zone_values, wh_transposed, dy, span, part):
     """As the loop back of an `LSTM`; values, zone_values : `_Arrays` and `Zone` as plain tuples."""
     arrays, zone, steps = lstm_plain._Arrays(*values), Zone(*zone_values), Span(*span)
     count, width = zone.dh.shape
@@ -97,5 +100,5 @@ def _backward(values, zone_values, wh_transposed, dy, span):
         if t < steps.last - 1:
             after = (arrays.dz, (t + 1) * count * 4 * width, 4 * width)
             product(count, after, wh_transposed, start, out, t)
-        gather(zone.dh, arrays.back, dy, t, steps, arrays.norms)
+        gather(zone.dh, arrays.back, dy, t, steps, arrays.norms, part)
         _backward_cell(arrays, zone, t)

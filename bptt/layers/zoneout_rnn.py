@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from ..kernels.activations import ACTIVATIONS, slope
 from ..kernels.compile import kernel
+from ..kernels.crew import ALONE
 from ..kernels.delta import gather
 from ..kernels.product import product, whole_rows, whole_start
 from ..kernels.vector import lanes, load, store
@@ -23,7 +24,7 @@ def run(
 ) -> None:  # fmt: skip
     """As `Recurrent._run`."""
     wh, number = weights.wh, ACTIVATIONS[layer.activation]
-    wh.calls[_forward](arrays.h, zone.h, zone.inner, wh.packed, number, first, last)
+    wh.calls[_forward](arrays.h, zone.h, zone.inner, wh.packed, number, first, last, wh.part(ALONE))
 
 
 def run_back(
@@ -32,20 +33,21 @@ def run_back(
 ) -> None:  # fmt: skip
     """As `Recurrent._run_back`."""
     wh, number, values = weights.wh, ACTIVATIONS[layer.activation], (tuple(arrays), tuple(zone))
-    wh.calls[_backward](*values, wh.transposed, dy, number, tuple(steps))
+    part = wh.part(ALONE)
+    wh.calls[_backward](*values, wh.transposed, dy, number, tuple(steps), part)
 
 
 @kernel
-def _forward(h, share, inner, wh, activation, first, last):
+def _forward(h, share, inner, wh, activation, first, last, part):
     """h, share and inner as in `_Arrays` and `Zone`; wh packed (H, Hp)."""
     for t in range(first, last):
-        rnn._forward(h, wh, activation, t, t + 1)
+        rnn._forward(h, wh, activation, t, t + 1, part)
         copy_row(h, t + 1, inner, t)
         mix(share, h, t)
 
 
 @kernel
-def _backward(values, zone_values, wh_transposed, dy, activation, span):
+def _backward(values, zone_values, wh_transposed, dy, activation, span, part):
     """As the loop back of an `RNN`; values, zone_values : `_Arrays` and `Zone` as plain tuples."""
     arrays, zone, steps = rnn._Arrays(*values), Zone(*zone_values), Span(*span)
     dz, through = arrays.dz, arrays.dh
@@ -56,7 +58,7 @@ def _backward(values, zone_values, wh_transposed, dy, activation, span):
         if t < steps.last - 1:
             after = (dz, at + count * width, width)
             product(count, after, wh_transposed, start, out, t)
-        gather(zone.dh, arrays.back, dy, t, steps, arrays.norms)
+        gather(zone.dh, arrays.back, dy, t, steps, arrays.norms, part)
         split(zone.h, t, zone.dh, zone.held, through)
         for j in range(0, count * width, lanes(through)):
             store(dz, at + j, load(through, j) * slope(activation, load(zone.inner, at + j)))

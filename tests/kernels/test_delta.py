@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bptt.kernels.delta import bound, gather
-from bptt.kernels.target import padded
+from bptt.kernels.crew import ALONE, part_of
+from bptt.kernels.delta import gather
+from bptt.kernels.target import lanes_of, padded
 from bptt.layers.base import Span
 
 RNG = np.random.default_rng(2)
@@ -25,13 +26,16 @@ def norms_of(delta):
     return np.sqrt((rows**2).sum(axis=1)).astype(float)
 
 
+def whole(delta):
+    return part_of(ALONE, delta.shape[1] // lanes_of(delta.dtype))
+
+
 def bound_all(delta, limit):
-    norms = np.full((2, len(delta)), -1.0)
+    norms, back = np.full((1, 2, len(delta)), -1.0), np.ones((2, len(delta)), delta.dtype)
     with np.errstate(over="ignore"):
-        for b in range(len(delta)):
-            bound(delta, b, limit, norms, 1)
-    assert (norms[0] == -1).all()
-    return norms[1]
+        gather(delta, back, delta[None], 1, Span(0, 2, 2, limit), norms, whole(delta))
+    assert (norms[0, 0] == -1).all()
+    return norms[0, 1]
 
 
 @pytest.mark.parametrize("size", [1e-44, 1e-38, 1e-30, 1e-13, 1e-12, 1.0, 1e14, 1e16, 1e25, 1e37])
@@ -107,9 +111,9 @@ def test_gather_adds_measures_and_bounds(errors_from, dtype):
     back = np.full((3, 3), np.nan, dtype)
     back[1] = 1.0, 2.0, 0.5
     wanted = delta.astype(float) * back[1][:, None] + (dy[1] if errors_from == 1 else 0)
-    norms = np.zeros((3, 3))
-    gather(delta, back, dy, 1, Span(0, 3, errors_from, clip_delta=1.8), norms)
-    np.testing.assert_allclose(norms[1], norms_of(wanted), rtol=1e-6)
-    assert not norms[[0, 2]].any()
+    norms = np.zeros((1, 3, 3))
+    gather(delta, back, dy, 1, Span(0, 3, errors_from, clip_delta=1.8), norms, whole(delta))
+    np.testing.assert_allclose(norms[0, 1], norms_of(wanted), rtol=1e-6)
+    assert not norms[0, [0, 2]].any()
     factor = np.minimum(1, 1.8 / norms_of(wanted))[:, None]
     np.testing.assert_allclose(delta, wanted * factor, rtol=1e-5, atol=1e-7)

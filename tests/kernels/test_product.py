@@ -133,7 +133,7 @@ def check_gradient(seed, sizes, gates, dtype, first):
     out = [np.full((n, gates * units), 99, dtype) for n in (n_x, n_h)]
     out.append(np.full(gates * units, 99, dtype))
     scratch = Scratch.of([Scratch.sizes(n_x + n_h + 1, units, gates, dtype)], dtype)
-    for room in scratch:
+    for room in scratch.parts[0]:
         room[:] = np.nan
     given_ = (wide(x, n_x + 2), wide(h, n_h + 5), interleaved(g, gates, dtype))
     packed = PackedWeights(n_x, units, gates, dtype)

@@ -1,0 +1,44 @@
+"""The threads that go through a layer together, each with some of its units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from ..kernels.crew import ALONE, Member, free, marks
+
+__all__ = ["Crew"]
+
+Tasks = Sequence[Callable[[], None]]
+
+
+class Crew:
+    """As many threads as ``size``; by itself the caller's alone.
+
+    Parameters
+    ----------
+    size : number of members.
+    run_all : runs so many tasks at the same time, and raises what one of them raised when all have
+        come to an end.
+    """
+
+    def __init__(self, size: int = 1, run_all: Callable[[Tasks], None] | None = None) -> None:
+        self.size, self._run_all = size, run_all
+        self._marks = marks(size)
+        self._members: list[Member] = [(i, size, self._marks) for i in range(size)]
+
+    def run(self, work: Callable[[Member], None]) -> None:
+        """Run ``work`` for every member at the same time. They may meet in it, as often each."""
+        if self._run_all is None:
+            work(ALONE)
+            return
+        self._marks[:] = 0
+        self._run_all([partial(_run, work, member) for member in self._members])
+
+
+def _run(work: Callable[[Member], None], member: Member) -> None:
+    try:
+        work(member)
+    except BaseException:
+        free(member)
+        raise
