@@ -19,8 +19,9 @@ __all__ = ["ALONE", "Member", "Part", "free", "marks", "meet", "part_of"]
 Member = tuple[int, int, np.ndarray]
 Part = tuple[int, int, np.ndarray, int, int, int, int]
 
-_LINE = 8
-"""Numbers between those of two members: a line of the caches is written by one alone."""
+_LINE = 16
+"""Numbers between those of two members: a line of the caches is written by one alone, and so is its
+neighbour, as some CPUs fetch them in pairs."""
 _PATIENCE = 4000
 """Looks, of 12 to 50 ns each, before who waits offers its core to others: to those it waits for, if
 there are fewer cores than threads."""
