@@ -4,6 +4,7 @@ import math
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,6 +81,16 @@ def flow_of(delta, k2):
         flow[f"{i}.h"] = np.full(k2, np.nan)
         flow[f"{i}.h"][k2 - len(errors) :] = np.sqrt((errors**2).sum(axis=(1, 2)))
     return flow
+
+
+def at_once(work, of):
+    """``work`` for each of ``of``, in threads of their own, which come to an end."""
+    threads = [threading.Thread(target=work, args=(one,)) for one in of]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert not any(thread.is_alive() for thread in threads), "threads hang"
 
 
 def plain(block):

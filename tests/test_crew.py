@@ -2,7 +2,6 @@
 
 import math
 import multiprocessing
-import threading
 import time
 
 import numpy as np
@@ -14,6 +13,7 @@ from helpers import (
     an_input,
     assert_all_close,
     assert_close,
+    at_once,
     few,
     words,
 )
@@ -172,11 +172,7 @@ def test_crews_in_several_threads_do_not_disturb_each_other():
     def work(job):
         together[job] = train(job[1], seed=job[0])[1]
 
-    threads = [threading.Thread(target=work, args=(job,)) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
+    at_once(work, jobs)
     assert together == alone
 
 

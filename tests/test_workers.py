@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from helpers import a_model, a_trainer, an_input, assert_all_close, assert_close
+from helpers import a_model, a_trainer, an_input, assert_all_close, assert_close, at_once
 from toolbox import OPTIMIZERS
 
 import bptt
@@ -110,11 +110,7 @@ def test_several_threads_train_at_once_as_each_would_alone():
         start.wait(30)
         together[job] = train(*job)
 
-    threads = [threading.Thread(target=work, args=(job,)) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
+    at_once(work, jobs)
     assert together == alone
 
 

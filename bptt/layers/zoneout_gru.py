@@ -12,7 +12,7 @@ from ..kernels.crew import ALONE
 from ..kernels.delta import gather
 from ..kernels.product import product, whole_rows, whole_start, zero_start
 from ..kernels.vector import lanes, load, store
-from . import gru_after, gru_before
+from . import gru_after_loops, gru_before
 from .base import Span
 from .gru import GRU
 from .zone import Zone, mix, split
@@ -44,10 +44,10 @@ def run_back(layer: GRU, arrays: Any, zone: Zone, weights: Any, dy: NDArray, ste
 
 @kernel
 def _forward_after(values, share, wh, bias, first, last, part):
-    """values : `gru_after._Arrays` as a plain tuple; share as in `Zone`; wh and its bias packed."""
-    arrays = gru_after._Arrays(*values)
+    """values : `Arrays` as a plain tuple; share as in `Zone`; wh and its bias packed."""
+    arrays = gru_after_loops.Arrays(*values)
     for t in range(first, last):
-        gru_after._forward(arrays.z, arrays.m, arrays.h, arrays.side, wh, bias, t, t + 1, part)
+        gru_after_loops.forward(arrays.z, arrays.m, arrays.h, arrays.side, wh, bias, t, t + 1, part)
         mix(share, arrays.h, t)
 
 
@@ -69,11 +69,11 @@ def _join(direct, held):
 
 @kernel
 def _backward_after(values, zone_values, wh_transposed, dy, span, part):
-    """As the loop back in `gru_after`.
+    """As the loop back in `gru_after_loops`.
 
     values, zone_values : `_Arrays` and `Zone` as plain tuples.
     """
-    arrays, zone, steps = gru_after._Arrays(*values), Zone(*zone_values), Span(*span)
+    arrays, zone, steps = gru_after_loops.Arrays(*values), Zone(*zone_values), Span(*span)
     nothing = np.int64(0)
     count, width = zone.dh.shape
     side, start = (arrays.side, nothing, 3 * width), whole_start(arrays.direct)
@@ -84,7 +84,7 @@ def _backward_after(values, zone_values, wh_transposed, dy, span, part):
             product(count, side, wh_transposed, start, out, t)
         gather(zone.dh, arrays.back, dy, t, steps, arrays.norms, part)
         split(zone.h, t, zone.dh, zone.held, arrays.dh)
-        gru_after.backward_cell(arrays, t, nothing, nothing, width)
+        gru_after_loops.backward_cell(arrays, t, nothing, nothing, width)
 
 
 @kernel

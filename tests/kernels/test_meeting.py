@@ -1,10 +1,10 @@
 """Members of a crew: whose units are whose, and that they meet."""
 
-import threading
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from helpers import at_once
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,15 +19,6 @@ from bptt.layers.base import Span
 def members(count):
     told = marks(count)
     return [(i, count, told) for i in range(count)]
-
-
-def at_once(work, of):
-    threads = [threading.Thread(target=work, args=(member,)) for member in of]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert not any(thread.is_alive() for thread in threads), "they wait for each other"
 
 
 @given(vectors=st.integers(1, 200), count=st.integers(1, 20))
