@@ -22,9 +22,9 @@ Part = tuple[int, int, np.ndarray, int, int, int, int]
 _LINE = 16
 """Numbers between those of two members: a line of the caches is written by one alone, and so is its
 neighbour, as some CPUs fetch them in pairs."""
-_PATIENCE = 4000
-"""Looks, of 12 to 50 ns each, before who waits offers its core to others: to those it waits for, if
-there are fewer cores than threads."""
+_PATIENCE = 200
+"""Looks, of 12 to 50 ns each, before who waits offers its core to others, and then at each: to
+those it waits for, if these were put on the same one."""
 _GONE = 2**62
 """Mark of a member that no one need wait for any more."""
 
