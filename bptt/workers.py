@@ -134,8 +134,7 @@ class Workers:
 
     def _manner(self) -> dict[str, Any]:
         """How a window goes about it."""
-        crew = Crew(self.members, self._pool.run) if self.members > 1 else Crew()
-        return {"lookup_ids": self._lookup_ids, "crew": crew}
+        return {"lookup_ids": self._lookup_ids, "crew": Crew(self.members, self._pool.run)}
 
     def resume(self, arrays: Mapping[str, NDArray], sliding: bool) -> None:
         """Take up the tapes that `read_tapes` gave."""

@@ -8,13 +8,15 @@ products going forward and back, and the cell between them, are of the same unit
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from .atomics import give_way, look, pause, tell
 from .compile import kernel
 from .packing import FULL, panel_bounds, panel_count
 
-__all__ = ["ALONE", "Member", "Part", "free", "marks", "meet", "part_of"]
+__all__ = ["ALONE", "Member", "Part", "free", "marks", "meet", "part_of", "whole_part"]
 
 Member = tuple[int, int, np.ndarray]
 Part = tuple[int, int, np.ndarray, int, int, int, int]
@@ -56,6 +58,12 @@ def part_of(member: Member, vectors: int) -> Part:
 
     first, end = border(number), border(number + 1)
     return *member, firsts[first], firsts[end], first, end
+
+
+@cache
+def whole_part(vectors: int) -> Part:
+    """That of a lone member."""
+    return part_of(ALONE, vectors)
 
 
 @kernel

@@ -12,12 +12,12 @@ from numpy.typing import DTypeLike
 
 from .compile import apart_kernel, kernel
 from .moves import copier
-from .packing import FULL, panel_bounds, panel_count
+from .packing import FULL, panel_bounds
 from .target import FAR, NEAR, lanes_of, target
 from .tile import TAIL_WIDTHS, TILE_ROWS, tail_tile, tails_tile, tile
 from .vector import ask_row, flat, lanes, load, store
 
-__all__ = ["accumulate", "gradient_panels", "scratch_sizes"]
+__all__ = ["accumulate", "scratch_sizes"]
 
 _BLOCK = 192
 """Rows of the sum over time and lanes that are added up at a time: they fit the nearer caches."""
@@ -40,11 +40,6 @@ def scratch_sizes(n: int, g_row: int, dtype: DTypeLike) -> tuple[int, int, int]:
     """
     panel = FULL * lanes_of(dtype)
     return _BLOCK * panel, _BLOCK * _ROW * -(-n // TILE_ROWS), n * g_row + panel + 1
-
-
-def gradient_panels(vectors: int, gates: int) -> int:
-    """Panels of `accumulate`, for so many vectors of units: of three gates each has one of all."""
-    return int(panel_count(vectors * gates, 3 if gates == 3 else int(FULL)))
 
 
 @apart_kernel
@@ -162,15 +157,6 @@ def _scatter(sums, gates, out, panels, begin, stop):
 
 
 @kernel
-def _cut(gates, units, size, last, w):
-    """Of a panel of w vectors, the ``last`` or one before it: how many end in padding, as
-    `_add_outer` takes it."""
-    if not last or not 0 < units % size <= size // 2 or w not in TAIL_WIDTHS:
-        return 0
-    return 1 if gates == 1 else w if gates == w else 0
-
-
-@kernel
 def _tile_count(n):
     """Tiles of n rows of the weights."""
     return (n + TILE_ROWS - 1) // TILE_ROWS
@@ -188,7 +174,7 @@ def _sort_rows(side_x, side_h, count, n_x, n_h, rows):
 
 
 @kernel
-def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out, panels, begin, stop):
+def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out, panels, cut, begin, stop):
     """The gradient of weights and bias: [x h 1].T @ g, over all rows (steps and lanes).
 
     m : rows; may be 0.
@@ -197,15 +183,16 @@ def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out, panels, begin, st
     gates : G.
     scratch : panel, rows and sums, of `scratch_sizes`.
     out : out, dWx (I, G·N), dWh (H, G·N) and db (1, G·N); H may be 0.
-    panels : as `gradient_panels` says; those from ``begin`` to ``stop`` are wanted.
+    panels, cut : how many, and as in `padded_halves`, those of the packed weights.
+    begin, stop : the panels that are wanted.
     """
     # Numba compiles a kernel once more for an argument that is a literal.
     nothing, single, step = np.int64(0), np.int64(1), np.int64(TILE_ROWS)
     (x, x_first, x_row), (h, h_first, h_row), (g, g_first, g_row) = rows_x, rows_h, rows_g
     panel, rows, sums = scratch
-    dwx, dwh, db = out
+    dwx, dwh, _ = out
     size = lanes(sums)
-    n_x, n_h, units = dwx.shape[0], dwh.shape[0], db.shape[1] // gates
+    n_x, n_h = dwx.shape[0], dwh.shape[0]
     n = n_x + n_h + 1
     vectors = g_row // size
     zeros = n * g_row
@@ -227,11 +214,11 @@ def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out, panels, begin, st
         for p in range(begin, stop):
             first, end = panel_bounds(p, vectors, panels)
             columns = (end - first) * size
-            cut = _cut(gates, units, size, end == vectors, end - first)
-            errors = (flat(g), here + first * size, g_row, end - first, cut)
+            spared = cut if end == vectors and end - first in TAIL_WIDTHS else 0
+            errors = (flat(g), here + first * size, g_row, end - first, spared)
             if _PANEL_NEAR:
                 _gather_panel(g, here + first * size, g_row, count, columns, panel)
-                errors = (panel, nothing, columns, end - first, cut)
+                errors = (panel, nothing, columns, end - first, spared)
             next_panel = here + (end * size if end < vectors else count * g_row)
             begun = p * tiles * share_h
             next_rows = (h, h_first + (r + count + begun) * h_row, h_row)

@@ -29,7 +29,7 @@ class Crew:
 
     def run(self, work: Callable[[Member], None]) -> None:
         """Run ``work`` for every member at the same time. They may meet in it, as often each."""
-        if self._run_all is None:
+        if self.size == 1:
             work(ALONE)
             return
         self._marks[:] = 0

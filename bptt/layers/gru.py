@@ -113,13 +113,11 @@ class GRU(Recurrent):
     def state_errors(self, weights: Any, tape: Tape, first: int) -> None:
         self._form.state_errors(weights, tape, first)
 
-    def _run(
-        self, arrays: Any, weights: Any, first: int, last: int, member: Member = ALONE
-    ) -> None:
+    def _run(self, arrays: Any, weights: Any, first: int, last: int, member: Member) -> None:
         self._form.run(arrays, weights, first, last, member)
 
     def _run_back(
-        self, arrays: Any, weights: Any, dy: NDArray, steps: Span, member: Member = ALONE
+        self, arrays: Any, weights: Any, dy: NDArray, steps: Span, member: Member
     ) -> None:
         self._form.run_back(arrays, weights, dy, steps, member)
 

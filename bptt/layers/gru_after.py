@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..kernels.crew import ALONE, Member
+from ..kernels.crew import Member
 from ..kernels.target import empty, padded, zeros
 from .base import Room, Span, Tape
 from .gru_after_loops import Arrays, backward, forward, put_last
@@ -69,9 +69,7 @@ def make_arrays(n: int, room: Room) -> Arrays:
     )
 
 
-def run(
-    arrays: Arrays, weights: RecurrentWeights, first: int, last: int, member: Member = ALONE
-) -> None:
+def run(arrays: Arrays, weights: RecurrentWeights, first: int, last: int, member: Member) -> None:
     """As `Recurrent._run`."""
     wh = weights.wh
     states = arrays.z, arrays.m, arrays.h, arrays.side
@@ -79,7 +77,7 @@ def run(
 
 
 def run_back(
-    arrays: Arrays, weights: RecurrentWeights, dy: NDArray, steps: Span, member: Member = ALONE
+    arrays: Arrays, weights: RecurrentWeights, dy: NDArray, steps: Span, member: Member
 ) -> None:
     """As `Recurrent._run_back`."""
     wh = weights.wh
@@ -92,7 +90,7 @@ def state_gradients(
     steps: Span,
     grads: Mapping[str, NDArray],
     scratch: Scratch,
-    member: Member = ALONE,
+    member: Member,
 ) -> None:
     """The gradients of Wh and bh; turns ``arrays.dz`` into the error of s, when nobody reads it as
     what it was."""

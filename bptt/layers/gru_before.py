@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..kernels.arithmetic import total
 from ..kernels.compile import kernel
-from ..kernels.crew import ALONE, Member
+from ..kernels.crew import Member
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
 from ..kernels.product import product, whole_rows, whole_start, zero_start
@@ -72,7 +72,7 @@ class _Arrays(NamedTuple):
 def make_weights(n_in: int, n: int, dtype: DTypeLike) -> _Weights:
     """As `Layer.weights`."""
     return _Weights(
-        PackedWeights(n_in, n, 3, dtype),
+        PackedWeights(n_in, n, 3, dtype, width=3),
         PackedWeights(n, n, 2, dtype),
         PackedWeights(n, n, 1, dtype),
     )
@@ -121,14 +121,12 @@ def make_arrays(n: int, room: Room) -> _Arrays:
     )
 
 
-def run(arrays: _Arrays, weights: _Weights, first: int, last: int, member: Member = ALONE) -> None:
+def run(arrays: _Arrays, weights: _Weights, first: int, last: int, member: Member) -> None:
     """As `Recurrent._run`."""
     weights.wh.calls[_forward](tuple(arrays), weights.wh.packed, weights.whn.packed, first, last)
 
 
-def run_back(
-    arrays: _Arrays, weights: _Weights, dy: NDArray, steps: Span, member: Member = ALONE
-) -> None:
+def run_back(arrays: _Arrays, weights: _Weights, dy: NDArray, steps: Span, member: Member) -> None:
     """As `Recurrent._run_back`."""
     wh, whn = weights.wh, weights.whn
     span, part = tuple(steps), wh.part(member)
@@ -141,7 +139,7 @@ def state_gradients(
     steps: Span,
     grads: Mapping[str, NDArray],
     scratch: Scratch,
-    member: Member = ALONE,
+    member: Member,
 ) -> None:
     """The gradient of Wh."""
     at, dwh = 0, grads["Wh"]

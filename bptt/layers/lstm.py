@@ -161,13 +161,11 @@ class LSTM(Recurrent):
         else:
             super().state_errors(weights, tape, first)
 
-    def _run(
-        self, arrays: Any, weights: Any, first: int, last: int, member: Member = ALONE
-    ) -> None:
+    def _run(self, arrays: Any, weights: Any, first: int, last: int, member: Member) -> None:
         self._form.run(arrays, weights, self.n, first, last, member)
 
     def _run_back(
-        self, arrays: Any, weights: Any, dy: NDArray, steps: Span, member: Member = ALONE
+        self, arrays: Any, weights: Any, dy: NDArray, steps: Span, member: Member
     ) -> None:
         self._form.run_back(arrays, weights, self.n, dy, steps, member)
 

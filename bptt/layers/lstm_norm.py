@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.crew import ALONE, Member
+from ..kernels.crew import Member
 from ..kernels.packing import FULL
 from ..kernels.packing import pack as pack_columns
 from ..kernels.target import empty, lanes_of, padded, zeros
@@ -90,9 +90,7 @@ def kept(arrays: Arrays) -> dict[str, tuple[NDArray, int]]:
     return {"xn": (arrays.xn, 4), "hn": (arrays.hn, 4), "scales": (arrays.scales, 0)}
 
 
-def run(
-    arrays: Arrays, weights: _Weights, n: int, first: int, last: int, member: Member = ALONE
-) -> None:
+def run(arrays: Arrays, weights: _Weights, n: int, first: int, last: int, member: Member) -> None:
     """As `Recurrent._run`, but that z holds x_t Wx alone."""
     values, own, calls = tuple(arrays), (weights.gates, weights.cell), weights.wh.calls
     calls[normalise](values, *own, n, first, last)
@@ -100,7 +98,7 @@ def run(
 
 
 def run_back(
-    arrays: Arrays, weights: _Weights, n: int, dy: NDArray, steps: Span, member: Member = ALONE
+    arrays: Arrays, weights: _Weights, n: int, dy: NDArray, steps: Span, member: Member
 ) -> None:
     """As `Recurrent._run_back`."""
     wh, own = weights.wh, (weights.gates, weights.cell)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..kernels.arithmetic import fma, total
 from ..kernels.compile import kernel
-from ..kernels.crew import ALONE, Member
+from ..kernels.crew import Member
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
 from ..kernels.product import product, whole_rows, zero_start
@@ -101,9 +101,7 @@ def make_arrays(n: int, room: Room) -> _Arrays:
     )
 
 
-def run(
-    arrays: _Arrays, weights: _Weights, n: int, first: int, last: int, member: Member = ALONE
-) -> None:
+def run(arrays: _Arrays, weights: _Weights, n: int, first: int, last: int, member: Member) -> None:
     """As `Recurrent._run`."""
     weights.wh.calls[_forward](
         arrays.z, arrays.h, arrays.c, weights.p, weights.wh.packed, first, last
@@ -111,7 +109,7 @@ def run(
 
 
 def run_back(
-    arrays: _Arrays, weights: _Weights, n: int, dy: NDArray, steps: Span, member: Member = ALONE
+    arrays: _Arrays, weights: _Weights, n: int, dy: NDArray, steps: Span, member: Member
 ) -> None:
     """As `Recurrent._run_back`."""
     wh, span = weights.wh, tuple(steps)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..kernels.arithmetic import fma, maximum, total
 from ..kernels.compile import kernel
-from ..kernels.crew import ALONE, Member, meet
+from ..kernels.crew import Member, meet
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
 from ..kernels.product import part_product, whole_rows, zero_start
@@ -90,7 +90,7 @@ def make_arrays(n: int, room: Room) -> _Arrays:
 
 def run(
     arrays: _Arrays, weights: RecurrentWeights, n: int, first: int, last: int,
-    member: Member = ALONE,
+    member: Member,
 ) -> None:  # fmt: skip
     """As `Recurrent._run`."""
     wh, states = weights.wh, (arrays.z, arrays.h, arrays.c)
@@ -99,7 +99,7 @@ def run(
 
 def run_back(
     arrays: _Arrays, weights: RecurrentWeights, n: int, dy: NDArray, steps: Span,
-    member: Member = ALONE,
+    member: Member,
 ) -> None:  # fmt: skip
     """As `Recurrent._run_back`."""
     wh = weights.wh

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.compile import kernel
-from ..kernels.crew import ALONE, part_of
+from ..kernels.crew import whole_part
 from ..kernels.delta import gather
 from ..kernels.target import lanes_of, padded, zeros
 from .base import Room, Span, Tape
@@ -109,7 +109,7 @@ class _Running(Parameterless):
         scratch: Scratch,
     ) -> int:
         dx = dy[:0] if dx is None else dx
-        part = part_of(ALONE, padded(self.n, dy.dtype) // lanes_of(dy.dtype))
+        part = whole_part(padded(self.n, dy.dtype) // lanes_of(dy.dtype))
         _backward(tuple(tape.arrays), self.kind, self.n, dy, dx, tuple(steps), part)
         return steps.first
 

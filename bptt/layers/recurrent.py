@@ -148,7 +148,7 @@ class Recurrent(FedBack):
 
     @abstractmethod
     def _run(
-        self, arrays: Any, weights: RecurrentWeights, first: int, last: int, member: Member = ALONE
+        self, arrays: Any, weights: RecurrentWeights, first: int, last: int, member: Member
     ) -> None:
         """The loop forward: ``arrays.z`` holds x_t Wx + b.
 
@@ -158,7 +158,7 @@ class Recurrent(FedBack):
     @abstractmethod
     def _run_back(
         self, arrays: Any, weights: RecurrentWeights, dy: NDArray, steps: Span,
-        member: Member = ALONE,
+        member: Member,
     ) -> None:  # fmt: skip
         """The loop back: leaves the error of z in ``arrays.dz``, which may be z."""
 

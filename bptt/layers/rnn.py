@@ -107,14 +107,14 @@ class RNN(Recurrent):
 
     def _run(
         self, arrays: _Arrays, weights: RecurrentWeights, first: int, last: int,
-        member: Member = ALONE,
+        member: Member,
     ) -> None:  # fmt: skip
         wh, number = weights.wh, ACTIVATIONS[self.activation]
         wh.calls[_forward](arrays.h, wh.packed, number, first, last, wh.part(member))
 
     def _run_back(
         self, arrays: _Arrays, weights: RecurrentWeights, dy: NDArray, steps: Span,
-        member: Member = ALONE,
+        member: Member,
     ) -> None:  # fmt: skip
         wh, number = weights.wh, ACTIVATIONS[self.activation]
         part = wh.part(member)

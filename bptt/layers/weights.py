@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..kernels.calls import Calls
-from ..kernels.crew import ALONE, Member, Part, meet, part_of
-from ..kernels.outer import accumulate, gradient_panels, scratch_sizes
+from ..kernels.crew import ALONE, Member, Part, meet, part_of, whole_part
+from ..kernels.outer import accumulate, scratch_sizes
 from ..kernels.packing import FULL, pack, pack_transposed, padded_halves, panel_count, unpadded
 from ..kernels.product import part_product
 from ..kernels.target import empty, lanes_of, padded, zeros
@@ -76,8 +76,7 @@ class PackedWeights:
         self._vectors = padded(units, dtype) // lanes_of(dtype)
         self._whole = 0, panel_count(self._vectors * gates, width)
         self._whole_back = 0, panel_count(padded(n_in, dtype) // lanes_of(dtype), FULL)
-        self._whole_sum = 0, gradient_panels(self._vectors, gates)
-        self._alone = part_of(ALONE, self._vectors)
+        self._alone = whole_part(self._vectors)
         self._parts: dict[int, Part] = {}
         self._size = lanes_of(dtype)
         self.bias = zeros((columns,), dtype)
@@ -110,10 +109,10 @@ class PackedWeights:
         _, _, _, first, end, _, _ = self.part(member)
         return slice(first * self._size, min(end * self._size, self.units))
 
-    def _panels(self, member: Member, whole: tuple[int, int]) -> tuple[int, int]:
-        """First and end of the panels of the member's own units: all are in the ``whole``."""
+    def _panels(self, member: Member) -> tuple[int, int]:
+        """First and end of the panels of the member's own units."""
         if member[1] == 1:
-            return whole
+            return self._whole
         first, end, first_panel, end_panel = self.part(member)[3:]
         return (first_panel, end_panel) if self.gates == 1 else (first, end)
 
@@ -139,7 +138,7 @@ class PackedWeights:
         lanes = y.shape[1]
         rows = (last - first) * lanes
         start, out = self._bias, _steps(y, first)
-        panels = self._panels(member, self._whole)
+        panels = self._panels(member)
         self.calls[part_product](rows, _steps(x, first), self.packed, start, out, 0, *panels)
 
     def back(self, g: NDArray, first: int, last: int, dx: NDArray) -> None:
@@ -210,8 +209,9 @@ class PackedWeights:
             self.gates,
             scratch.parts[member[0]],
             (dwx, dwh, db[np.newaxis]),
-            self._whole_sum[1],
-            *self._panels(member, self._whole_sum),
+            self._whole[1],
+            self.packed[3],
+            *self._panels(member),
         )
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bptt.kernels.crew import ALONE, part_of
+from bptt.kernels.crew import whole_part
 from bptt.kernels.delta import gather
 from bptt.kernels.target import lanes_of, padded
 from bptt.layers.base import Span
@@ -27,7 +27,7 @@ def norms_of(delta):
 
 
 def whole(delta):
-    return part_of(ALONE, delta.shape[1] // lanes_of(delta.dtype))
+    return whole_part(delta.shape[1] // lanes_of(delta.dtype))
 
 
 def bound_all(delta, limit):
