@@ -67,7 +67,7 @@ class Batch(NamedTuple):
             resets=check_marks("resets", marks.resets, x.shape[:2]),
             ended=check_marks("ended", marks.ended, x.shape[:2]),
         )
-        return cls(x, targets, valid, int(np.count_nonzero(valid)), marks)
+        return cls(x, targets, valid, int(np.count_nonzero(valid)), marks.or_nothing())
 
     def lanes(self, first: int, last: int) -> Batch:
         """Lanes ``first`` to ``last``; the count is still that of all."""

@@ -81,6 +81,7 @@ class Window:
         self.tapes: list[Tape] = []
         self._back = np.ones((capacity, lanes), dtype)
         self._weighed = False
+        self._said = False
         self._marked = Marked.of(capacity, lanes, any(layer.trains for layer in layers))
         self._fresh = self._marked.resets
         self._shares = zeros(self._marked.keys.rows.shape, dtype)
@@ -185,7 +186,7 @@ class Window:
 
     def resume(self, steps: int) -> None:
         """Take the first ``steps`` rows for those of earlier updates; `views` writes them."""
-        self.start, self.stop, self._kept = 0, steps, steps
+        self.start, self.stop, self._kept, self._said = 0, steps, steps, True
         for marked in self._marked:
             marked.some = True
 
@@ -234,8 +235,10 @@ class Window:
         """
         first, last = self.stop, self.stop + len(x)
         self.x[first:last] = x
-        for marked, given in zip(self._marked, marks, strict=True):
-            marked.write(first, last, given)
+        self._said = self._said or marks is not NOTHING
+        if self._said:
+            for marked, given in zip(self._marked, marks, strict=True):
+                marked.write(first, last, given)
         for i, layer in enumerate(self.layers[:count]):
             layer.forward(weights.packed[i], self.tapes[i], first, last)
         self.stop = last

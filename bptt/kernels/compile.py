@@ -14,7 +14,7 @@ import numba
 from numba.core import event
 from numba.core.caching import FunctionCache
 
-__all__ = ["JIT", "allocating_kernel", "apart_kernel", "kernel", "summing_kernel"]
+__all__ = ["JIT", "allocating_kernel", "apart_kernel", "kernel", "piece", "summing_kernel"]
 
 JIT = not numba.config.DISABLE_JIT
 """False under ``NUMBA_DISABLE_JIT=1``: kernels then run as plain Python on NumPy."""
@@ -90,6 +90,14 @@ def apart_kernel(function: Callable[..., Any]) -> Any:
     return _compiled(function, inlined=False)
 
 
+def piece(function: Callable[..., Any]) -> Any:
+    """A part of kernels alone: its lines are copied into each that calls it.
+
+    As a `kernel` it would be compiled once more by itself, for nobody.
+    """
+    return _compiled(function, copied=True)
+
+
 def summing_kernel(function: Callable[..., Any]) -> Any:
     """As `kernel`, but that the compiler may choose the order of a sum, the same at every call.
 
@@ -108,6 +116,7 @@ def _compiled(
     reorders: tuple[str, ...] = (),
     counts_references: bool = False,
     inlined: bool = True,
+    copied: bool = False,
 ) -> Any:
     if not JIT:
         return function
@@ -116,7 +125,8 @@ def _compiled(
         error_model="numpy",
         fastmath={"contract", *reorders},
         _nrt=counts_references,
-        forceinline=inlined,
+        forceinline=inlined and not copied,
+        inline="always" if copied else "never",
     )(function)
     with suppress(RuntimeError):  # There is no place to write to: compile in every process.
         dispatcher._cache = _KernelCache(function)

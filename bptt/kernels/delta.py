@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from .arithmetic import total
-from .compile import kernel
+from .compile import kernel, piece
 from .crew import meet
 from .vector import ask, lanes, load, splat, store
 
@@ -35,7 +35,7 @@ def _sum_of_squares(row):
     return scaled * largest * largest
 
 
-@kernel
+@piece
 def _norm(delta, b, first, end):
     """Of units ``first`` to ``end`` of lane ``b`` of delta (B, Hp), in float64."""
     at = b * delta.shape[1]
@@ -49,7 +49,7 @@ def _norm(delta, b, first, end):
     return math.sqrt(sum_of_squares)
 
 
-@kernel
+@piece
 def _bound(delta, limit, norms, t, part):
     """Where the norm of a lane is above ``limit``, scale the member's units, so that it is that."""
     number, members, told, first, end, _, _ = part
@@ -65,7 +65,7 @@ def _bound(delta, limit, norms, t, part):
                 store(delta, j, load(delta, j) * factor)
 
 
-@kernel
+@piece
 def gather(delta, back, dy, t, steps, norms, part):
     """δ_t: what came back from t+1, weighted, plus what came down at t; measured and bounded.
 

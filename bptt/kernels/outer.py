@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .compile import apart_kernel, kernel
+from .compile import apart_kernel, kernel, piece
 from .moves import copier
 from .packing import FULL, panel_bounds
 from .target import FAR, NEAR, lanes_of, target
@@ -50,7 +50,7 @@ def _gather_panel(g, first, row, count, columns, panel):
             store(panel, k * columns + v, load(g, first + k * row + v))
 
 
-@kernel
+@piece
 def _place(i, count):
     """Where row i of the weights begins in ``count`` gathered rows."""
     return i // TILE_ROWS * _ROW * count + i % TILE_ROWS
@@ -140,11 +140,23 @@ def _scatter_panel(n, sums, at, columns, first, gates, units, out):
                     out[i, to + lane] = sums[source + i * columns + lane]
 
 
+@piece
+def _scatter_bias(sums, at, columns, first, gates, units, db):
+    """The same for one row, and ``db`` of the last columns."""
+    size, none = lanes(sums), gates * units - db.size
+    for v in range(columns // size):
+        unit = (first + v) // gates * size
+        to = (first + v) % gates * units + unit - none
+        if to >= 0:
+            for lane in range(min(size, units - unit)):
+                db[to + lane] = sums[at + v * size + lane]
+
+
 @apart_kernel
 def _scatter(sums, gates, out, panels, begin, stop):
     """Write panels ``begin`` to ``stop`` where they belong."""
     dwx, dwh, db = out
-    size, units, single = lanes(sums), db.shape[1] // gates, np.int64(1)  # No literal, see below.
+    size, units = lanes(sums), dwx.shape[1] // gates
     n_x, n_h = dwx.shape[0], dwh.shape[0]
     n, vectors = n_x + n_h + 1, (units + size - 1) // size * gates
     for p in range(begin, stop):
@@ -153,10 +165,10 @@ def _scatter(sums, gates, out, panels, begin, stop):
         at = first * size * n
         _scatter_panel(n_x, sums, at, columns, first, gates, units, dwx)
         _scatter_panel(n_h, sums, at + n_x * columns, columns, first, gates, units, dwh)
-        _scatter_panel(single, sums, at + (n - 1) * columns, columns, first, gates, units, db)
+        _scatter_bias(sums, at + (n - 1) * columns, columns, first, gates, units, db)
 
 
-@kernel
+@piece
 def _tile_count(n):
     """Tiles of n rows of the weights."""
     return (n + TILE_ROWS - 1) // TILE_ROWS
@@ -174,21 +186,23 @@ def _sort_rows(side_x, side_h, count, n_x, n_h, rows):
 
 
 @kernel
-def accumulate(m, rows_x, rows_h, rows_g, gates, scratch, out, panels, cut, begin, stop):
+def accumulate(x, h, g, span, gates, scratch, out, panels, cut, begin, stop):
     """The gradient of weights and bias: [x h 1].T @ g, over all rows (steps and lanes).
 
-    m : rows; may be 0.
-    rows_x, rows_h : in, of arrays (K, B, I or wider) and (K, B, H or wider), as in `product`.
-    rows_g : in, of the error at the gates (K, B, G·Np), interleaved.
+    x, h : in, (K, B, I or wider) and (K, B, H or wider).
+    g : in, the error at the gates (K, B, G·Np), interleaved.
+    span : first and last step; there may be none.
     gates : G.
     scratch : panel, rows and sums, of `scratch_sizes`.
-    out : out, dWx (I, G·N), dWh (H, G·N) and db (1, G·N); H may be 0.
+    out : out, dWx (I, G·N), dWh (H, G·N) and db of the last columns; H may be 0.
     panels, cut : how many, and as in `padded_halves`, those of the packed weights.
     begin, stop : the panels that are wanted.
     """
     # Numba compiles a kernel once more for an argument that is a literal.
     nothing, single, step = np.int64(0), np.int64(1), np.int64(TILE_ROWS)
-    (x, x_first, x_row), (h, h_first, h_row), (g, g_first, g_row) = rows_x, rows_h, rows_g
+    m, row = (span[1] - span[0]) * g.shape[1], span[0] * g.shape[1]
+    x_row, h_row, g_row = x.shape[2], h.shape[2], g.shape[2]
+    x_first, h_first, g_first = row * x_row, row * h_row, row * g_row
     panel, rows, sums = scratch
     dwx, dwh, _ = out
     size = lanes(sums)

@@ -16,13 +16,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .compile import kernel
+from .compile import kernel, piece
 from .moves import transpose
 from .target import lanes_of
 from .vector import ask, lanes, load, store
 
 __all__ = [
     "FULL",
+    "interleave",
     "pack",
     "pack_transposed",
     "padded_halves",
@@ -69,12 +70,14 @@ def panel_bounds(p, vectors, panels):
 
 
 @kernel
-def pack(w, gates, width, out):
-    """Pack the columns of a matrix.
+def pack(w, b, gates, width, out, bias):
+    """Pack the columns of a matrix, and a bias.
 
     w : in, (K, G·N).
+    b : in, of the last columns; those before have none.
     gates, width : G, and the vectors of a full panel.
     out : out, flat, K·G·Np.
+    bias : out, (G·Np,), interleaved; where there is none, and in the padding, it stays as it is.
     """
     rows, units = w.shape[0], w.shape[1] // gates
     lane_count = lanes(w)
@@ -96,6 +99,16 @@ def pack(w, gates, width, out):
                     for lane in range(lane_count):
                         out[at + lane] = w[k, source + lane] if lane < real else 0.0
                 at += panel
+    interleave(b, gates, units, bias)
+
+
+@kernel
+def interleave(b, gates, units, bias):
+    """As `pack` does with a bias, of so many units."""
+    size, none = lanes(bias), gates * units - b.size
+    for i in range(b.size):
+        gate, unit = (none + i) // units, (none + i) % units
+        bias[(unit // size * gates + gate) * size + unit % size] = b[i]
 
 
 @kernel
@@ -131,7 +144,7 @@ def pack_transposed(w, gates, out):
                 at += real * panel
 
 
-@kernel
+@piece
 def _transpose_part(w, n, column, real, out, at, panel):
     """A square of a vector's size of which some rows are outside ``w`` (N, M): zeros there.
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from .compile import kernel
+from .compile import kernel, piece
 from .packing import FULL, panel_bounds, panel_count
 from .target import NEAR
 from .tile import (
+    LONE_WIDTH,
     TAIL_WIDTHS,
     TILE_ROWS,
+    lone_tile,
     narrow_height,
     tail_tile,
     tails_tile,
@@ -19,10 +21,11 @@ from .tile import (
 )
 from .vector import flat, lanes
 
-__all__ = ["part_product", "product", "whole_rows", "whole_start", "zero_start"]
+__all__ = ["loop_product", "one_product", "product", "step_products", "whole_rows", "whole_start",
+           "zero_start"]  # fmt: skip
 
 
-@kernel
+@piece
 def _row_product(rows_a, packed, rows_d, rows_c, begin, stop, panels):
     """`part_product` for one row, two panels at a time; the first that is left over."""
     (a, a_first, _), (d, d_first, _), (c, c_first, columns) = rows_a, rows_d, rows_c
@@ -63,9 +66,9 @@ def _panel_product(m, runs, rows_a, rows_b, width, cut, rows_d, rows_c):
         r += height
 
 
-@kernel
+@piece
 def part_product(m, rows_a, packed, rows_d, rows_c, turn, begin, stop):
-    """`product` for panels ``begin`` to ``stop`` alone."""
+    """C = D + A B as `product` says, for panels ``begin`` to ``stop`` alone."""
     (d, d_first, d_row), (c, c_first, c_row) = rows_d, rows_c
     b, runs, width, cut = packed
     size, k = lanes(c), runs[0]
@@ -84,9 +87,21 @@ def part_product(m, rows_a, packed, rows_d, rows_c, turn, begin, stop):
         _panel_product(m, runs, rows_a, rows_b, end - first, cut_here, *here)
 
 
-@kernel
+@piece
+def loop_product(m, rows_a, packed, rows_d, rows_c, turn, begin, stop):
+    """`product` for panels ``begin`` to ``stop`` alone."""
+    (a, a_first, _), (d, d_first, _), (c, c_first, columns) = rows_a, rows_d, rows_c
+    if m == 1 and columns <= LONE_WIDTH * lanes(c):
+        if begin < stop:
+            left, start, out = (a, a_first, 0, 1), (d, d_first, 0, 0), (c, c_first, 0, 0)
+            lone_tile(columns // lanes(c), packed[1], left, (packed[0], 0, 0, columns), start, out)
+    else:
+        part_product(m, rows_a, packed, rows_d, rows_c, turn, begin, stop)
+
+
+@piece
 def product(m, rows_a, packed, rows_d, rows_c, turn):
-    """C = D + A B with packed B.
+    """C = D + A B with packed B, in a loop over time.
 
     Matrices inside arrays are *rows*, a tuple (array, first, row): element (r, i) is at flat index
     first + r·row + i.
@@ -96,7 +111,7 @@ def product(m, rows_a, packed, rows_d, rows_c, turn):
     packed : in, B as in `PackedWeights`.
     rows_d : in, of a flat array, padded to whole vectors; a row of 0 repeats the first.
     rows_c : out, of an array (K, B, N), with N as its row. May share its memory with D.
-    turn : the step, in a loop over time, or 0. At odd ones the last panel comes first, so that with
+    turn : the step. At odd ones the last panel comes first, so that with
         one row each step begins with the panel that the one before left in the first cache. Of
         weights that fit in there, or twice over do not, two panels at once are better than that.
 
@@ -104,22 +119,50 @@ def product(m, rows_a, packed, rows_d, rows_c, turn):
     a literal: all calls agree in these.
     """
     panels = panel_count(rows_c[2] // lanes(rows_c[0]), packed[2])
-    part_product(m, rows_a, packed, rows_d, rows_c, turn, np.int64(0), panels)
+    loop_product(m, rows_a, packed, rows_d, rows_c, turn, np.int64(0), panels)
 
 
 @kernel
+def step_products(x, packed, start, y, first, last, begin, stop):
+    """Panels ``begin`` to ``stop`` of y = start + x B, in steps ``first`` to ``last`` at once.
+
+    Each step's numbers are the same, however many steps there are.
+
+    x, y : in, out, of (K, B, I or wider) and (K, B, N).
+    start : in, (N,).
+    """
+    nothing, lane_count, n_x, n_y = np.int64(0), y.shape[1], x.shape[2], y.shape[2]
+    row = first * lane_count
+    rows_x, rows_y = (x, row * n_x, n_x), (y, row * n_y, n_y)
+    rows = (last - first) * lane_count
+    part_product(rows, rows_x, packed, (start, nothing, nothing), rows_y, nothing, begin, stop)
+
+
+@kernel
+def one_product(x, step, packed, start, y):
+    """y = start + x B for one step of x, as in a loop over time.
+
+    x, y : in, out, of (K, B, I or wider) and (B, N).
+    start : in, (N,).
+    """
+    nothing, lane_count, n = np.int64(0), x.shape[1], x.shape[2]
+    rows, out = (x, step * lane_count * n, n), whole_rows(y)
+    product(lane_count, rows, packed, (start, nothing, nothing), out, nothing)
+
+
+@piece
 def zero_start(zero):
     """``zero`` (N,) as D, in a `kernel`: C begins from zero."""
     return zero, np.int64(0), np.int64(0)
 
 
-@kernel
+@piece
 def whole_start(d):
     """All of ``d`` (m, N) as D, in a `kernel`."""
     return flat(d), np.int64(0), d.shape[1]
 
 
-@kernel
+@piece
 def whole_rows(c):
     """All of ``c`` (m, N) as C, in a `kernel`."""
     return c[np.newaxis], np.int64(0), c.shape[1]

@@ -22,14 +22,17 @@ from numba.extending import intrinsic
 from numpy.lib.stride_tricks import as_strided
 
 from .compile import JIT, kernel
+from .lone_ir import emit_lone
 from .target import lanes_of, target
 from .tile_ir import Runs, emit_tile, operand, switch
 from .vector import Vec
 
 __all__ = [
+    "LONE_WIDTH",
     "TAIL_WIDTHS",
     "TILE_ROWS",
     "half_tile",
+    "lone_tile",
     "narrow_height",
     "tail_tile",
     "tails_tile",
@@ -42,6 +45,8 @@ TILE_ROWS = target().tile_rows
 """The most rows that a tile of 4 vectors takes."""
 _NARROW_ROWS = target().narrow_rows
 """The most rows that a narrower one takes."""
+LONE_WIDTH = 2
+"""The most vectors of a `lone_tile`: four keep enough sums going by themselves."""
 TAIL_WIDTHS = 3, 4
 """Vectors of a `tail_tile`: of fewer, half of one is seldom met."""
 
@@ -124,6 +129,24 @@ def _compiled_row(
     return types.none(n, _runs_type(k), *map(_matrix_type, (a, b, b2, d, c))), emit
 
 
+def _compiled_lone(typing_context: Any, width: Any, k: Any, a: Any, b: Any, d: Any, c: Any) -> Any:
+    """Emit a switch over the width."""
+    vec = Vec(c[0].dtype)
+
+    def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+        vector = context.get_value_type(vec)
+        matrices = [operand(context, builder, signature.args[i], args[i]) for i in range(2, 6)]
+        runs = Runs.of(builder, signature.args[1], args[1])
+        cases = {
+            w: partial(emit_lone, builder, vector, w, runs, *matrices)
+            for w in range(1, LONE_WIDTH + 1)
+        }
+        switch(builder, args[0], cases)
+        return context.get_dummy_value()
+
+    return types.none(types.intp, _runs_type(k), *map(_matrix_type, (a, b, d, c))), emit
+
+
 _Steps = int | tuple[int, int, int, int]
 
 
@@ -143,6 +166,10 @@ def _plain(rows: int, width: int, k: _Steps, a: Any, b: Any, d: Any, c: Any) -> 
     left = matrix(a, (rows, reached), a[2], a[3])[:, index]
     product = left @ matrix(b, (k, columns), b[3], 1)
     matrix(c, (rows, columns), c[2], 1)[...] = matrix(d, (rows, columns), d[2], 1) + product
+
+
+def _plain_lone(width: int, k: _Steps, a: Any, b: Any, d: Any, c: Any) -> None:
+    _plain(1, width, k, a, b, d, c)
 
 
 def _plain_row(widths: int, k: _Steps, a: Any, b: Any, b2: Any, d: Any, c: Any) -> None:
@@ -182,6 +209,11 @@ tile_row = intrinsic(_compiled_row) if JIT else _plain_row
 With one row, a panel has too few sums going to hide the latency of its additions; two have enough.
 ``widths`` are the vectors of both; the second panel may be wider, by one. Its columns follow those
 of the first in D and C.
+"""
+
+lone_tile = intrinsic(_compiled_lone) if JIT else _plain_lone
+"""``lone_tile(width, k, A, B, D, C)``: one row times one panel of 1 or 2 vectors, that has no other
+beside it. A sum's terms are added in another order than in the other tiles, see `emit_lone`.
 """
 
 

@@ -19,7 +19,7 @@ from numba.core.datamodel import models
 from numba.core.datamodel.registry import register_default
 from numba.extending import intrinsic, lower_builtin, type_callable
 
-from .compile import JIT, kernel
+from .compile import JIT, piece
 from .target import lanes_of
 
 __all__ = [
@@ -190,7 +190,7 @@ def flat(typing_context: Any, a: Any) -> Any:
     return line(a), emit
 
 
-@kernel
+@piece
 def ask_row(a, first, count):
     """`ask` for ``count`` numbers from flat index ``first`` on."""
     for i in range(first, first + count, lanes(a)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .atomics import look, pause
-from .compile import JIT, kernel
+from .compile import JIT, kernel, piece
 
 __all__ = ["LOOKS", "await_change"]
 
@@ -11,7 +11,7 @@ LOOKS = 4000 if JIT else 0
 """So many take 50 to 200 us, about as long as it takes to be woken."""
 
 
-@kernel
+@piece
 def _look(count):
     """The count, after a pause."""
     pause()

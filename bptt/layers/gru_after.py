@@ -38,9 +38,7 @@ def make_weights(n_in: int, n: int, dtype: DTypeLike) -> RecurrentWeights:
 
 def pack(params: Mapping[str, NDArray], weights: RecurrentWeights) -> None:
     """As `Layer.pack`, for the parameters at h_{t-1}."""
-    bias = np.zeros_like(params["b"])
-    bias[-len(params["bh"]) :] = params["bh"]
-    weights.wh.pack(params["Wh"], bias)
+    weights.wh.pack(params["Wh"], params["bh"])
 
 
 def pack_back(params: Mapping[str, NDArray], weights: RecurrentWeights) -> None:
@@ -94,17 +92,14 @@ def state_gradients(
 ) -> None:
     """The gradients of Wh and bh; turns ``arrays.dz`` into the error of s, when nobody reads it as
     what it was."""
-    wh, n, first, last = weights.wh, len(grads["bh"]), steps.first, steps.last
+    wh, first, last = weights.wh, steps.first, steps.last
     wh.meet(member)
     wh.calls[put_last](arrays.dz, arrays.dm, first, last, wh.part(member))
-    db = np.empty_like(grads["b"])
-    out = (grads["Wh"], grads["Wh"][:0], db)
+    out = (grads["Wh"], grads["Wh"][:0], grads["bh"])
     wh.gradients(scratch, first, last, arrays.h, arrays.h, arrays.dz, out, None, member)
-    own = wh.units_of(member)
-    grads["bh"][own] = db[2 * n :][own]
 
 
 def state_errors(weights: RecurrentWeights, tape: Tape, first: int) -> None:
     """As `Layer.state_errors`."""
-    weights.wh.back(tape.arrays.side, 0, 1, tape.errors["h"][np.newaxis])
+    weights.wh.back_step(tape.arrays.side, 0, tape.errors["h"])
     tape.errors["h"] += tape.arrays.direct

@@ -156,7 +156,7 @@ def state_gradients(
 
 def state_errors(weights: _Weights, tape: Tape, first: int) -> None:
     """As `Layer.state_errors`."""
-    weights.wh.back(tape.used.dgates[first:], 0, 1, tape.errors["h"][np.newaxis])
+    weights.wh.back_step(tape.used.dgates, first, tape.errors["h"])
     tape.errors["h"] += tape.arrays.direct
 
 

@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.crew import Member
-from ..kernels.packing import FULL
-from ..kernels.packing import pack as pack_columns
+from ..kernels.packing import interleave
 from ..kernels.target import empty, lanes_of, padded, zeros
 from .base import Room, Span, Tape
 from .lstm_norm_loops import Arrays, backward, forward, normalise, product_errors
@@ -52,7 +51,7 @@ def pack(params: Mapping[str, NDArray], weights: _Weights) -> None:
     weights.wx.pack(params["Wx"])
     weights.wh.pack(params["Wh"])
     for name, to in zip(("gx", "gh", "b"), weights.gates, strict=True):
-        pack_columns(params[name][np.newaxis], weights.wh.gates, FULL, to)
+        interleave(params[name], weights.wh.gates, weights.wh.units, to)
     for name, to in zip(("gc", "bc"), weights.cell, strict=False):
         to[: len(params[name])] = params[name]
 
@@ -132,7 +131,7 @@ def gradients(
 
 def state_errors(weights: _Weights, tape: Tape) -> None:
     """As `Layer.state_errors`."""
-    weights.wh.back(tape.arrays.side, 0, 1, tape.errors["h"][np.newaxis])
+    weights.wh.back_step(tape.arrays.side, 0, tape.errors["h"])
 
 
 def _natural(row: NDArray, n: int) -> NDArray:

@@ -23,12 +23,20 @@ class Marks(NamedTuple):
     ended: NDArray | None = None
     keys: NDArray | None = None
 
+    def or_nothing(self) -> Marks:
+        """`NOTHING` itself, if that is what they say."""
+        return NOTHING if all(marks is None for marks in self) else self
+
     def steps(self, first: int, last: int) -> Marks:
         """Those of steps ``first`` to ``last``."""
+        if self is NOTHING:
+            return self
         return Marks(*(None if marks is None else marks[first:last] for marks in self))
 
     def lanes(self, first: int, last: int) -> Marks:
         """Those of lanes ``first`` to ``last``."""
+        if self is NOTHING:
+            return self
         return Marks(*(None if marks is None else marks[:, first:last] for marks in self))
 
     def filled(self, steps: int, lanes: int) -> Marks:

@@ -144,7 +144,7 @@ class Recurrent(FedBack):
         return steps.first
 
     def state_errors(self, weights: RecurrentWeights, tape: Tape, first: int) -> None:
-        weights.wh.back(tape.used.dz[first:], 0, 1, tape.errors["h"][np.newaxis])
+        weights.wh.back_step(tape.used.dz, first, tape.errors["h"])
 
     @abstractmethod
     def _run(

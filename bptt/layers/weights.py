@@ -11,7 +11,7 @@ from ..kernels.calls import Calls
 from ..kernels.crew import ALONE, Member, Part, meet, part_of, whole_part
 from ..kernels.outer import accumulate, scratch_sizes
 from ..kernels.packing import FULL, pack, pack_transposed, padded_halves, panel_count, unpadded
-from ..kernels.product import part_product
+from ..kernels.product import one_product, step_products
 from ..kernels.target import empty, lanes_of, padded, zeros
 from .lookup import Lookup
 
@@ -78,17 +78,15 @@ class PackedWeights:
         self._whole_back = 0, panel_count(padded(n_in, dtype) // lanes_of(dtype), FULL)
         self._alone = whole_part(self._vectors)
         self._parts: dict[int, Part] = {}
-        self._size = lanes_of(dtype)
         self.bias = zeros((columns,), dtype)
-        self._bias = (self.bias, 0, 0)
-        self._no_bias = (zeros((padded(n_in, dtype),), dtype), 0, 0)
+        self._no_bias = np.zeros(0, dtype)
+        self._zeros = zeros((padded(n_in, dtype),), dtype)
 
     def pack(self, w: NDArray, b: NDArray | None = None) -> None:
-        """Pack for going forward."""
+        """Pack for going forward; ``b`` may be of the last columns alone."""
         panels, _, width, _ = self.packed
-        self.calls[pack](w, self.gates, width, panels)
-        if b is not None:
-            self.calls[pack](b[None], self.gates, width, self.bias)
+        b = self._no_bias if b is None else b
+        self.calls[pack](w, b, self.gates, width, panels, self.bias)
 
     def pack_transposed(self, w: NDArray) -> None:
         """Pack for going back."""
@@ -103,11 +101,6 @@ class PackedWeights:
         if part[2] is not told:
             part = self._parts[number] = part_of(member, self._vectors)
         return part
-
-    def units_of(self, member: Member) -> slice:
-        """The member's own units."""
-        _, _, _, first, end, _, _ = self.part(member)
-        return slice(first * self._size, min(end * self._size, self.units))
 
     def _panels(self, member: Member) -> tuple[int, int]:
         """First and end of the panels of the member's own units."""
@@ -135,19 +128,17 @@ class PackedWeights:
                 x.spread(rows, first, last, y)
             self.meet(member)
             return
-        lanes = y.shape[1]
-        rows = (last - first) * lanes
-        start, out = self._bias, _steps(y, first)
         panels = self._panels(member)
-        self.calls[part_product](rows, _steps(x, first), self.packed, start, out, 0, *panels)
+        self.calls[step_products](x, self.packed, self.bias, y, first, last, *panels)
 
     def back(self, g: NDArray, first: int, last: int, dx: NDArray) -> None:
         """Steps ``first`` to ``last`` of dx (K, B, padded n_in) = g @ W.T, for g (K, B, G·Np)."""
-        rows = (last - first) * g.shape[1]
-        start, out = self._no_bias, _steps(dx, first)
-        self.calls[part_product](
-            rows, _steps(g, first), self.transposed, start, out, 0, *self._whole_back
-        )
+        panels = self._whole_back
+        self.calls[step_products](g, self.transposed, self._zeros, dx, first, last, *panels)
+
+    def back_step(self, g: NDArray, step: int, dx: NDArray) -> None:
+        """One ``step`` of dx (B, padded n_in) = g @ W.T, bit by bit as in a loop over time."""
+        self.calls[one_product](g, step, self.transposed, self._zeros, dx)
 
     def gradients(
         self,
@@ -168,7 +159,7 @@ class PackedWeights:
         first, last : steps.
         x, h : in, (K, B, at least the rows of Wx or Wh).
         g : in, (K, B, G·Np), interleaved.
-        out : out, dWx (I, G·N), dWh (H, G·N) and db (G·N,); H may be 0.
+        out : out, dWx (I, G·N), dWh (H, G·N) and db of the last columns; H may be 0.
         dx : out, (K, B, I padded), or what a `Lookup` calls for; None if nobody wants it.
         member : whose share is computed: the gradients of its own units' weights, and dx at some of
             the steps. What there is to do for each id of a `Lookup` is the first's.
@@ -200,15 +191,14 @@ class PackedWeights:
         member: Member = ALONE,
     ) -> None:
         """``out`` = [x h 1].T @ g, for the member's own units."""
-        dwx, dwh, db = out
         self.calls[accumulate](
-            (last - first) * g.shape[1],
-            _steps(x, first),
-            _steps(h, first),
-            _steps(g, first),
+            x,
+            h,
+            g,
+            (first, last),
             self.gates,
             scratch.parts[member[0]],
-            (dwx, dwh, db[np.newaxis]),
+            out,
             self._whole[1],
             self.packed[3],
             *self._panels(member),
@@ -222,12 +212,3 @@ def _own_steps(member: Member, first: int, last: int) -> tuple[int, int]:
         return first, last
     steps = last - first
     return first + steps * number // members, first + steps * (number + 1) // members
-
-
-def _steps(array: NDArray, first: int) -> tuple[NDArray, int, int]:
-    """The rows of ``array`` (K, B, N) from step ``first`` on, as kernels take them.
-
-    A plain tuple: for a named one Numba looks up its type in Python, at every call.
-    """
-    _, lanes, columns = array.shape
-    return array, first * lanes * columns, columns

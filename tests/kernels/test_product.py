@@ -64,6 +64,12 @@ def check_products(seed, sizes, gates, dtype, window):
     terms = (np.abs(g64) @ np.abs(w64.T))[here]
     assert_near(dx[here, :, :n_in], (g64 @ w64.T)[here], dtype, terms)
     assert not dx[here, :, n_in:].any()
+    for step in range(steps):
+        one = np.full((lanes, padded(n_in, dtype)), 99, dtype)
+        packed.back_step(interleaved(g, gates, dtype), step, one)
+        terms = np.abs(g64[step]) @ np.abs(w64.T)
+        assert_near(one[:, :n_in], g64[step] @ w64.T, dtype, terms)
+        assert not one[:, n_in:].any()
     for rows in (y, dx):
         assert (rows[:first] == 99).all()
         assert (rows[last:] == 99).all()
