@@ -9,6 +9,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..kernels.calls import Calls
 from ..kernels.crew import ALONE, Member, Part, meet, part_of, whole_part
+from ..kernels.narrow import FEW, few_back, pack_few
 from ..kernels.outer import accumulate, scratch_sizes
 from ..kernels.packing import FULL, pack, pack_transposed, padded_halves, panel_count, unpadded
 from ..kernels.product import one_product, step_products
@@ -80,6 +81,7 @@ class PackedWeights:
         self._parts: dict[int, Part] = {}
         self.bias = zeros((columns,), dtype)
         self._no_bias = np.zeros(0, dtype)
+        self._few = zeros((n_in, columns), dtype) if n_in <= FEW else None
         self._zeros = zeros((padded(n_in, dtype),), dtype)
 
     def pack(self, w: NDArray, b: NDArray | None = None) -> None:
@@ -91,6 +93,8 @@ class PackedWeights:
     def pack_transposed(self, w: NDArray) -> None:
         """Pack for going back."""
         self.calls[pack_transposed](w, self.gates, self.transposed[0])
+        if self._few is not None:
+            self.calls[pack_few](w, self.gates, self._few)
 
     def part(self, member: Member) -> Part:
         """What of the units is the member's."""
@@ -133,6 +137,9 @@ class PackedWeights:
 
     def back(self, g: NDArray, first: int, last: int, dx: NDArray) -> None:
         """Steps ``first`` to ``last`` of dx (K, B, padded n_in) = g @ W.T, for g (K, B, G·Np)."""
+        if self._few is not None:
+            self.calls[few_back](g, self._few, dx, first, last)
+            return
         panels = self._whole_back
         self.calls[step_products](g, self.transposed, self._zeros, dx, first, last, *panels)
 
