@@ -40,7 +40,8 @@ def few_back(g, w, dx, first, last):
     for t in range(first, last):
         for b in range(count):
             row = t * count + b
-            store(dx, row * width, splat(dx, 0.0))
+            for j in range(0, width, size):
+                store(dx, row * width + j, splat(dx, 0.0))
             for i in range(len(w)):
                 sums = splat(dx, 0.0)
                 for j in range(0, columns, size):
