@@ -76,8 +76,7 @@ class Batch(NamedTuple):
 
     def task(self, scale: float) -> Task:
         """It as a window is given it: with targets that a kernel can read."""
-        targets, valid = np.array(self.targets, order="C"), np.array(self.valid, order="C")
-        return Task(self.x, targets, valid, scale, self.marks)
+        return Task(self.x, self.targets.copy(), self.valid.copy(), scale, self.marks)
 
     @classmethod
     def of_chunk(cls, model: Model, loss: Loss, chunk: Chunk, losses: int | None = None,

@@ -95,6 +95,11 @@ class Window:
                 crew=crew if layer.divides else alone,
             )
             self.tapes.append(layer.tape(below, room))
+        self._before = {
+            f"{i}.{name}": rows[0]
+            for i, tape in enumerate(self.tapes)
+            for name, rows in tape.states.items()
+        }
         self.dx: NDArray | None = None
         self._borrowed = [(i, name) for i, layer in enumerate(layers) for name in layer.borrows()]
         self._dtype = dtype
@@ -130,12 +135,11 @@ class Window:
         state : "1.h" -> (lanes of all windows, H); this one's begin at ``first_lane``.
         """
         self.start = self.stop = self._kept = 0
-        for i, tape in enumerate(self.tapes):
-            for name, rows in tape.states.items():
-                rows[0] = 0
-                if state is not None:
-                    given = state[f"{i}.{name}"][first_lane : first_lane + self.lanes]
-                    rows[0, :, : given.shape[1]] = given
+        for name, before in self._before.items():
+            before.fill(0)
+            if state is not None:
+                given = state[name][first_lane : first_lane + self.lanes]
+                before[:, : given.shape[1]] = given
 
     def read_state(
         self, state: Mapping[str, NDArray], first_lane: int = 0, row: int | None = None

@@ -235,6 +235,9 @@ class Workers:
         return [part.task(scale) for part in parts]
 
     def _pack(self, back: bool) -> None:
+        if self._sharing == 1:
+            self.weights.pack(back)
+            return
         packing, pieces = self.weights.packing(back), self._sharing
 
         def work(i: int) -> None:
