@@ -14,7 +14,7 @@ from .compile import apart_kernel, kernel, piece
 from .moves import copier
 from .packing import FULL, panel_bounds
 from .target import FAR, NEAR, lanes_of, target
-from .tile import TAIL_WIDTHS, TILE_ROWS, tail_tile, tails_tile, tile
+from .tile import TILE_ROWS, panel_tile
 from .vector import ask_row, flat, lanes, load, store
 
 __all__ = ["accumulate", "scratch_sizes"]
@@ -109,12 +109,7 @@ def _add_outer(n, count, side, panel, start, sums, at, ahead, part):
         height = TILE_ROWS if n - i > TILE_ROWS else n - i
         out = (sums, at + columns * i, columns, 0)
         left, before = (a, first, 1, row), (sums, start, 0, 0) if repeated else out
-        if cut == 0 or height < TILE_ROWS:
-            tile(height, w, count, left, b, before, out)
-        elif cut == 1:
-            tail_tile(height, w, count, left, b, before, out)
-        else:
-            tails_tile(height, w, count, left, b, before, out)
+        panel_tile(height, w, cut, count, left, b, before, out)
         if far:
             _ask_for(*ahead_g, part)
             _ask_for(*ahead_h, part)
@@ -228,7 +223,7 @@ def accumulate(x, h, g, span, gates, scratch, out, panels, cut, begin, stop):
         for p in range(begin, stop):
             first, end = panel_bounds(p, vectors, panels)
             columns = (end - first) * size
-            spared = cut if end == vectors and end - first in TAIL_WIDTHS else 0
+            spared = cut if end == vectors else 0
             errors = (flat(g), here + first * size, g_row, end - first, spared)
             if _PANEL_NEAR:
                 _gather_panel(g, here + first * size, g_row, count, columns, panel)

@@ -6,16 +6,7 @@ import numpy as np
 
 from .compile import kernel, piece
 from .packing import FULL, panel_bounds, panel_count
-from .tile import (
-    TAIL_WIDTHS,
-    TILE_ROWS,
-    lone_tile,
-    narrow_height,
-    tail_tile,
-    tails_tile,
-    tile,
-    tile_height,
-)
+from .tile import lone_tile, narrow_height, panel_tile, tile_height
 from .vector import flat, lanes
 
 __all__ = ["loop_product", "one_product", "product", "step_products", "whole_rows", "whole_start",
@@ -31,12 +22,7 @@ def _panel_product(m, runs, rows_a, rows_b, width, cut, rows_d, rows_c):
         height = tile_height(m - r) if width == FULL else narrow_height(m - r)
         left = (a, a_first + r * a_row, a_row, 1)
         start, out = (d, d_first + r * d_row, d_row, 0), (c, c_first + r * c_row, c_row, 0)
-        if cut == 0 or width not in TAIL_WIDTHS or height < TILE_ROWS:
-            tile(height, width, runs, left, rows_b, start, out)
-        elif cut == 1:
-            tail_tile(height, width, runs, left, rows_b, start, out)
-        else:
-            tails_tile(height, width, runs, left, rows_b, start, out)
+        panel_tile(height, width, cut, runs, left, rows_b, start, out)
         r += height
 
 

@@ -21,20 +21,18 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.lib.stride_tricks import as_strided
 
-from .compile import JIT, kernel
+from .compile import JIT, kernel, piece
 from .lone_ir import emit_lone
 from .target import lanes_of, target
 from .tile_ir import Runs, emit_tile, operand, switch
 from .vector import Vec
 
 __all__ = [
-    "TAIL_WIDTHS",
     "TILE_ROWS",
     "half_tile",
     "lone_tile",
     "narrow_height",
-    "tail_tile",
-    "tails_tile",
+    "panel_tile",
     "tile",
     "tile_height",
 ]
@@ -170,6 +168,17 @@ lone_tile = intrinsic(_compiled_lone) if JIT else _plain_lone
 With one row a tile has too few sums going to hide the latency of its additions. Here each number
 has several, so that its terms are added in another order than in the other tiles.
 """
+
+
+@piece
+def panel_tile(height, width, cut, k, a, b, d, c):
+    """The `tile` for a panel of which so many vectors end in padding: none, the last one or all."""
+    if cut == 0 or width not in TAIL_WIDTHS or height < TILE_ROWS:
+        tile(height, width, k, a, b, d, c)
+    elif cut == 1:
+        tail_tile(height, width, k, a, b, d, c)
+    else:
+        tails_tile(height, width, k, a, b, d, c)
 
 
 @kernel
