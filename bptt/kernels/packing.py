@@ -83,22 +83,21 @@ def pack(w, b, gates, width, out, bias):
     lane_count = lanes(w)
     vectors = -(-units // lane_count) * gates
     panels = panel_count(vectors, width)
-    for p in range(panels):
-        first, end = panel_bounds(p, vectors, panels)
-        panel = (end - first) * lane_count
-        for v in range(first, end):
-            unit = v // gates * lane_count
-            source = v % gates * units + unit
-            real = lane_count if unit + lane_count <= units else units - unit
-            at = first * lane_count * rows + (v - first) * lane_count
-            for k in range(rows):
-                ask(w, source + (k + 16) * w.shape[1])
-                if real == lane_count:
-                    store(out, at, load(w, source + k * w.shape[1]))
+    for k in range(rows):
+        gate, unit = 0, 0
+        for p in range(panels):
+            first, end = panel_bounds(p, vectors, panels)
+            at = (first * rows + k * (end - first)) * lane_count
+            for to in range(at, at + (end - first) * lane_count, lane_count):
+                source, real = gate * units + unit, units - unit
+                if real >= lane_count:
+                    store(out, to, load(w, k * w.shape[1] + source))
                 else:
                     for lane in range(lane_count):
-                        out[at + lane] = w[k, source + lane] if lane < real else 0.0
-                at += panel
+                        out[to + lane] = w[k, source + lane] if lane < real else 0.0
+                gate += 1
+                if gate == gates:
+                    gate, unit = 0, unit + lane_count
     interleave(b, gates, units, bias)
 
 
