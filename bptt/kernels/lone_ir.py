@@ -1,7 +1,7 @@
-"""One row times a panel, emitted as LLVM vector instructions.
+"""A row times a panel that has no other beside it, emitted as LLVM vector instructions.
 
-Every addition to a sum waits for the one before, so with one sum for each number a core would be
-idle for most of the time. Here each number has several, which take turns with the terms::
+Every addition to a sum waits for the one before, so one row and one panel keep a core idle for most
+of the time. Here each number of the result has several sums, which take every so many-th term::
 
     chains = 4      s0 = d + a0 b0 + a4 b4 + ...     s1 = a1 b1 + a5 b5 + ...     ...
                     c  = (s0 + s1) + (s2 + s3)

@@ -6,11 +6,35 @@ import numpy as np
 
 from .compile import kernel, piece
 from .packing import FULL, panel_bounds, panel_count
-from .tile import lone_tile, narrow_height, panel_tile, tile_height
+from .target import NEAR
+from .tile import LONE_WIDTH, lone_tile, narrow_height, panel_tile, tile_height, tile_row
 from .vector import flat, lanes
 
-__all__ = ["loop_product", "one_product", "product", "step_products", "whole_rows", "whole_start",
-           "zero_start"]  # fmt: skip
+__all__ = ["back_product", "part_back_product", "part_product", "product", "step_back",
+           "step_products", "whole_rows", "whole_start", "zero_start"]  # fmt: skip
+
+
+@piece
+def _row_product(rows_a, packed, rows_d, rows_c, begin, stop, panels):
+    """`part_product` for one row, two panels at a time; the first that is left over."""
+    (a, a_first, _), (d, d_first, _), (c, c_first, columns) = rows_a, rows_d, rows_c
+    b, runs = packed[0], packed[1]
+    size, k = lanes(c), runs[0]
+    vectors = columns // size
+    for p in range(begin, stop - 1, 2):
+        first, middle = panel_bounds(p, vectors, panels)
+        end = panel_bounds(p + 1, vectors, panels)[1]
+        column = first * size
+        tile_row(
+            end - first,
+            runs,
+            (a, a_first, 0, 1),
+            (b, column * k, 0, (middle - first) * size),
+            (b, middle * size * k, 0, (end - middle) * size),
+            (d, d_first + column, 0, 0),
+            (c, c_first + column, 0, 0),
+        )
+    return begin + (stop - begin) // 2 * 2
 
 
 @kernel
@@ -27,21 +51,15 @@ def _panel_product(m, runs, rows_a, rows_b, width, cut, rows_d, rows_c):
 
 
 @piece
-def _turned(q, turn, begin, stop):
-    """Panel q of ``begin`` to ``stop``, from the last on at odd turns."""
-    return begin + stop - 1 - q if turn % 2 == 1 else q
-
-
-@piece
-def _part_product(m, rows_a, packed, rows_d, rows_c, turn, begin, stop):
-    """C = D + A B as `product` says, for panels ``begin`` to ``stop`` alone."""
+def _panel_products(m, rows_a, packed, rows_d, rows_c, turn, begin, stop):
+    """`part_product` panel by panel."""
     (d, d_first, d_row), (c, c_first, c_row) = rows_d, rows_c
     b, runs, width, cut = packed
     size, k = lanes(c), runs[0]
     vectors = c_row // size
     panels = panel_count(vectors, width)
     for q in range(begin, stop):
-        p = _turned(q, turn, begin, stop)
+        p = begin + stop - 1 - q if turn % 2 == 1 else q
         first, end = panel_bounds(p, vectors, panels)
         column = first * size
         rows_b = (b, column * k, 0, (end - first) * size)
@@ -51,32 +69,20 @@ def _part_product(m, rows_a, packed, rows_d, rows_c, turn, begin, stop):
 
 
 @piece
-def _lone_product(rows_a, packed, rows_d, rows_c, turn, begin, stop):
-    """`loop_product` for one row."""
-    (a, a_first, _), (d, d_first, _), (c, c_first, columns) = rows_a, rows_d, rows_c
-    b, runs, width, _ = packed
-    size, vectors = lanes(c), columns // lanes(c)
-    panels = panel_count(vectors, width)
-    for q in range(begin, stop):
-        first, end = panel_bounds(_turned(q, turn, begin, stop), vectors, panels)
-        at = first * size
-        rows_b, start, out = (b, at * runs[0], 0, (end - first) * size), d_first + at, c_first + at
-        left = (a, a_first, 0, 1)
-        lone_tile(end - first, runs, left, rows_b, (d, start, 0, 0), (c, out, 0, 0))
-
-
-@piece
-def loop_product(m, rows_a, packed, rows_d, rows_c, turn, begin, stop):
+def part_product(m, rows_a, packed, rows_d, rows_c, turn, begin, stop):
     """`product` for panels ``begin`` to ``stop`` alone."""
-    if m == 1:
-        _lone_product(rows_a, packed, rows_d, rows_c, turn, begin, stop)
-    else:
-        _part_product(m, rows_a, packed, rows_d, rows_c, turn, begin, stop)
+    b, panels = packed[0], panel_count(rows_c[2] // lanes(rows_c[0]), packed[2])
+    done, parts_near = begin, (stop - begin) * (b.size // panels) * b.itemsize / NEAR
+    if m == 1 and (parts_near <= 1 or parts_near > 2):
+        done = _row_product(rows_a, packed, rows_d, rows_c, begin, stop, panels)
+    _panel_products(m, rows_a, packed, rows_d, rows_c, turn, done, stop)
 
 
 @piece
 def product(m, rows_a, packed, rows_d, rows_c, turn):
-    """C = D + A B with packed B, in a loop over time.
+    """C = D + A B with packed B.
+
+    Each row's numbers are the same, to the bit, whatever the other rows are.
 
     Matrices inside arrays are *rows*, a tuple (array, first, row): element (r, i) is at flat index
     first + r·row + i.
@@ -86,21 +92,41 @@ def product(m, rows_a, packed, rows_d, rows_c, turn):
     packed : in, B as in `PackedWeights`.
     rows_d : in, of a flat array, padded to whole vectors; a row of 0 repeats the first.
     rows_c : out, of an array (K, B, N), with N as its row. May share its memory with D.
-    turn : the step. At odd ones the last panel comes first, so that each step begins with what the
-        one before left in the first cache.
+    turn : the step, in a loop over time, or 0. At odd ones the last panel comes first, so that with
+        one row each step begins with the panel that the one before left in the first cache. Of
+        weights that fit in there, or twice over do not, two panels at once are better than that.
 
     Numba compiles a kernel once more for other dimensions of an array, and for an argument that is
     a literal: all calls agree in these.
     """
     panels = panel_count(rows_c[2] // lanes(rows_c[0]), packed[2])
-    loop_product(m, rows_a, packed, rows_d, rows_c, turn, np.int64(0), panels)
+    part_product(m, rows_a, packed, rows_d, rows_c, turn, np.int64(0), panels)
+
+
+@piece
+def part_back_product(m, rows_a, packed, rows_d, rows_c, turn, begin, stop):
+    """`back_product` for panels ``begin`` to ``stop`` alone."""
+    (a, a_first, _), (d, d_first, _), (c, c_first, columns) = rows_a, rows_d, rows_c
+    if m == 1 and columns <= LONE_WIDTH * lanes(c):
+        if begin < stop:
+            left, start, out = (a, a_first, 0, 1), (d, d_first, 0, 0), (c, c_first, 0, 0)
+            lone_tile(columns // lanes(c), packed[1], left, (packed[0], 0, 0, columns), start, out)
+    else:
+        part_product(m, rows_a, packed, rows_d, rows_c, turn, begin, stop)
+
+
+@piece
+def back_product(m, rows_a, packed, rows_d, rows_c, turn):
+    """`product` on the way back: quicker for one row of few columns, to whose numbers it adds up
+    the terms in another order, so that their last bits are not those that they have beside others.
+    """
+    panels = panel_count(rows_c[2] // lanes(rows_c[0]), packed[2])
+    part_back_product(m, rows_a, packed, rows_d, rows_c, turn, np.int64(0), panels)
 
 
 @kernel
 def step_products(x, packed, start, y, first, last, begin, stop):
     """Panels ``begin`` to ``stop`` of y = start + x B, in steps ``first`` to ``last`` at once.
-
-    Each step's numbers are the same, however many steps there are.
 
     x, y : in, out, of (K, B, I or wider) and (K, B, N).
     start : in, (N,).
@@ -109,19 +135,19 @@ def step_products(x, packed, start, y, first, last, begin, stop):
     row = first * lane_count
     rows_x, rows_y = (x, row * n_x, n_x), (y, row * n_y, n_y)
     rows = (last - first) * lane_count
-    _part_product(rows, rows_x, packed, (start, nothing, nothing), rows_y, nothing, begin, stop)
+    _panel_products(rows, rows_x, packed, (start, nothing, nothing), rows_y, nothing, begin, stop)
 
 
 @kernel
-def one_product(x, step, packed, start, y):
-    """y = start + x B for one step of x, as in a loop over time.
+def step_back(x, step, packed, start, y):
+    """y = start + x B for one step of x, as in a loop over time that goes back.
 
     x, y : in, out, of (K, B, I or wider) and (B, N).
     start : in, (N,).
     """
     nothing, lane_count, n = np.int64(0), x.shape[1], x.shape[2]
     rows, out = (x, step * lane_count * n, n), whole_rows(y)
-    product(lane_count, rows, packed, (start, nothing, nothing), out, nothing)
+    back_product(lane_count, rows, packed, (start, nothing, nothing), out, nothing)
 
 
 @piece

@@ -28,6 +28,7 @@ from .tile_ir import Runs, emit_tile, operand, switch
 from .vector import Vec
 
 __all__ = [
+    "LONE_WIDTH",
     "TILE_ROWS",
     "half_tile",
     "lone_tile",
@@ -35,12 +36,15 @@ __all__ = [
     "panel_tile",
     "tile",
     "tile_height",
+    "tile_row",
 ]
 
 TILE_ROWS = target().tile_rows
 """The most rows that a tile of 4 vectors takes."""
 _NARROW_ROWS = target().narrow_rows
 """The most rows that a narrower one takes."""
+LONE_WIDTH = 2
+"""The most vectors of a `lone_tile`: four keep enough sums going by themselves."""
 TAIL_WIDTHS = 3, 4
 """Vectors of a `tail_tile`: of fewer, half of one is seldom met."""
 
@@ -86,7 +90,7 @@ def _compiled(
                 key = builder.add(key, args[1])
             cases = {
                 8 * r + (w if len(widths) > 1 else 0): partial(
-                    emit_tile, builder, vector, r, [front] * (w - 1) + [tail], runs, a, b, d, c
+                    emit_tile, builder, vector, r, runs, a, [(b, [front] * (w - 1) + [tail])], d, c
                 )
                 for w in widths
                 for r in range(least, (TILE_ROWS if w == 4 else _NARROW_ROWS) + 1)
@@ -99,6 +103,30 @@ def _compiled(
     return compiled
 
 
+def _compiled_row(
+    typing_context: Any, widths: Any, k: Any, a: Any, b: Any, b2: Any, d: Any, c: Any
+) -> Any:
+    """Emit a switch over the widths of the two panels."""
+    n = types.intp
+    vec = Vec(c[0].dtype)
+
+    def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+        vector = context.get_value_type(vec)
+        a, b, b2, d, c = (
+            operand(context, builder, signature.args[i], args[i]) for i in range(2, 7)
+        )
+        runs = Runs.of(builder, signature.args[1], args[1])
+        pairs = [(w, w2) for w in (1, 2, 3, 4) for w2 in (w, w + 1) if w2 <= 4]
+        cases = {}
+        for w, w2 in pairs:
+            panels = [(b, [vector] * w), (b2, [vector] * w2)]
+            cases[w + w2] = partial(emit_tile, builder, vector, 1, runs, a, panels, d, c)
+        switch(builder, args[0], cases)
+        return context.get_dummy_value()
+
+    return types.none(n, _runs_type(k), *map(_matrix_type, (a, b, b2, d, c))), emit
+
+
 def _compiled_lone(typing_context: Any, width: Any, k: Any, a: Any, b: Any, d: Any, c: Any) -> Any:
     """Emit a switch over the width."""
     vec = Vec(c[0].dtype)
@@ -107,7 +135,10 @@ def _compiled_lone(typing_context: Any, width: Any, k: Any, a: Any, b: Any, d: A
         vector = context.get_value_type(vec)
         matrices = [operand(context, builder, signature.args[i], args[i]) for i in range(2, 6)]
         runs = Runs.of(builder, signature.args[1], args[1])
-        cases = {w: partial(emit_lone, builder, vector, w, runs, *matrices) for w in (1, 2, 3, 4)}
+        cases = {
+            w: partial(emit_lone, builder, vector, w, runs, *matrices)
+            for w in range(1, LONE_WIDTH + 1)
+        }
         switch(builder, args[0], cases)
         return context.get_dummy_value()
 
@@ -139,6 +170,14 @@ def _plain_lone(width: int, k: _Steps, a: Any, b: Any, d: Any, c: Any) -> None:
     _plain(1, width, k, a, b, d, c)
 
 
+def _plain_row(widths: int, k: _Steps, a: Any, b: Any, b2: Any, d: Any, c: Any) -> None:
+    first = widths // 2
+    column = first * lanes_of(c[0].dtype)
+    d2, c2 = ((m[0], m[1] + column, *m[2:]) for m in (d, c))
+    _plain(1, first, k, a, b, d, c)
+    _plain(1, widths - first, k, a, b2, d2, c2)
+
+
 tile = intrinsic(prefer_literal=True)(_compiled(inner=1, last=1)) if JIT else _plain
 """``tile(rows, width, k, A, B, D, C)``: each matrix is (array, first, row stride, k stride).
 
@@ -162,11 +201,17 @@ For the last columns, where what follows is padding; of `TAIL_WIDTHS`, and `TILE
 tails_tile = intrinsic(_compiled(2, 2, TILE_ROWS, TAIL_WIDTHS)) if JIT else _plain
 """As `half_tile`, but of `TAIL_WIDTHS`, and `TILE_ROWS` or more."""
 
-lone_tile = intrinsic(_compiled_lone) if JIT else _plain_lone
-"""``lone_tile(width, k, A, B, D, C)``: one row times a panel of 1 to 4 vectors.
+tile_row = intrinsic(_compiled_row) if JIT else _plain_row
+"""``tile_row(widths, k, A, B1, B2, D, C)``: one row times two panels.
 
-With one row a tile has too few sums going to hide the latency of its additions. Here each number
-has several, so that its terms are added in another order than in the other tiles.
+With one row, a panel has too few sums going to hide the latency of its additions; two have enough.
+``widths`` are the vectors of both; the second panel may be wider, by one. Its columns follow those
+of the first in D and C.
+"""
+
+lone_tile = intrinsic(_compiled_lone) if JIT else _plain_lone
+"""``lone_tile(width, k, A, B, D, C)``: one row times one panel of 1 or 2 vectors, that has no other
+beside it. A sum's terms are added in another order than in the other tiles, see `emit_lone`.
 """
 
 
@@ -185,7 +230,7 @@ def panel_tile(height, width, cut, k, a, b, d, c):
 def tile_height(left):
     """Rows that the next tile takes of ``left``: never so many that a single one is left over.
 
-    One row keeps too few sums going, see `lone_tile`; two keep enough.
+    One row keeps too few sums going, see `tile_row`; two keep enough.
     """
     if left == TILE_ROWS + 1:
         return TILE_ROWS - 1

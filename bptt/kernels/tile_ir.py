@@ -91,12 +91,13 @@ def _not_unrolled(module: ir.Module) -> Any:
 
 
 def emit_tile(
-    b: ir.IRBuilder, vector: Any, rows: int, kinds: list[Any], runs: Runs, a: Operand,
-    panel: Operand, d: Operand, c: Operand,
+    b: ir.IRBuilder, vector: Any, rows: int, runs: Runs, a: Operand,
+    panels: list[tuple[Operand, list[Any]]], d: Operand, c: Operand,
 ) -> None:  # fmt: skip
-    """Emit a tile of ``rows`` rows and vectors that lie as those of type ``vector`` do, of which
-    only so many lanes are computed as those of ``kinds`` have: zeros follow."""
+    """Emit a tile of ``rows`` rows and, of each panel, vectors that lie as those of type ``vector``
+    do, of which only so many lanes are computed as the listed types have: zeros follow."""
     align = 8 if isinstance(vector.element, ir.DoubleType) else 4
+    kinds = [kind for _, own in panels for kind in own]
     columns, widest = len(kinds), max(kinds, key=lambda kind: kind.count)
 
     def vector_at(pointer: Any, v: int, kind: Any) -> Any:
@@ -117,30 +118,35 @@ def emit_tile(
     b.branch(head)
 
     b.position_at_end(head)
-    counters = end, count, a_offset, b_offset = [b.phi(_WORD) for _ in range(4)]
+    end, count, a_offset, *offsets = (b.phi(_WORD) for _ in range(3 + len(panels)))
     sums = [b.phi(kinds[v]) for _, v in places]
     b.cbranch(b.icmp_signed("<", count, end), body, gap)
 
     b.position_at_end(gap)
     b.cbranch(b.icmp_signed("<", count, runs.total), skip, done)
     b.position_at_end(skip)
-    over = [b.add(end, runs.later), count, b.add(a_offset, b.mul(a.k, runs.gap)), b_offset, *sums]
+    over = [b.add(end, runs.later), count, b.add(a_offset, b.mul(a.k, runs.gap)), *offsets, *sums]
     b.branch(head)
 
     b.position_at_end(body)
-    row = b.gep(panel.pointer, [b_offset])
+    panel_rows = [
+        (b.gep(panel.pointer, [offset]), v, kind)
+        for (panel, own), offset in zip(panels, offsets, strict=True)
+        for v, kind in enumerate(own)
+    ]
     new = _multiply_add(
         b,
         [lambda p=p: splat_ir(b, widest, b.load(b.gep(p, [a_offset]))) for p in a_rows],
-        [lambda at=at: b.load(vector_at(row, *at), align=align) for at in enumerate(kinds)],
+        [lambda at=at: b.load(vector_at(*at), align=align) for at in panel_rows],
         sums,
     )
-    steps = (count, _WORD(1)), (a_offset, a.k), (b_offset, panel.k)
-    moved = [b.add(phi, step) for phi, step in steps]
+    steps = [_WORD(1), a.k, *(panel.k for panel, _ in panels)]
+    counters = [count, a_offset, *offsets]
+    moved = [b.add(phi, step) for phi, step in zip(counters, steps, strict=True)]
     b.branch(head).set_metadata("llvm.loop", _not_unrolled(b.module))
-    initial = [runs.first, _WORD(0), _WORD(0), _WORD(0), *start]
+    initial = [runs.first, *(_WORD(0) for _ in counters), *start]
     ways = (before, initial), (body, [end, *moved, *new]), (skip, over)
-    for i, phi in enumerate([*counters, *sums]):
+    for i, phi in enumerate([end, *counters, *sums]):
         for block, values in ways:
             phi.add_incoming(values[i], block)
 

@@ -12,7 +12,7 @@ from ..kernels.compile import kernel, piece
 from ..kernels.crew import meet
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
-from ..kernels.product import loop_product, whole_rows, whole_start
+from ..kernels.product import part_back_product, part_product, whole_rows, whole_start
 from ..kernels.target import FAR
 from ..kernels.tile import half_tile, narrow_height, tile
 from ..kernels.vector import ask, ask_row, lanes, load, splat, store
@@ -104,7 +104,7 @@ def forward(z, m, h, side, wh, bias, first, last, part):
             before, out = (h, state, width), (side, nothing, 3 * width)
             # To Numba `count` is a literal in here, for which it would compile `product` once more.
             start, unit = (bias, nothing, nothing), begin * size
-            loop_product(h.shape[1], before, wh, start, out, t, begin, stop)
+            part_product(h.shape[1], before, wh, start, out, t, begin, stop)
             _cells(z, m, h, side, own, at + 3 * unit, state + unit, stop - begin, size)
         else:
             for unit in range(begin * size, stop * size, size):
@@ -173,7 +173,7 @@ def backward(values, wh_transposed, dy, span, part):
     side, start, out = (arrays.side, nothing, 3 * width), whole_start(arrays.direct), whole_rows(dh)
     for t in range(steps.last - 1, steps.first - 1, -1):
         if t < steps.last - 1:
-            loop_product(count, side, wh_transposed, start, out, t, begin, stop)
+            part_back_product(count, side, wh_transposed, start, out, t, begin, stop)
             # Then the side of this step may take the place of that of the next.
             meet(number, members, told)
         gather(dh, arrays.back, dy, t, steps, arrays.norms, part)

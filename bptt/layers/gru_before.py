@@ -18,7 +18,7 @@ from ..kernels.compile import kernel
 from ..kernels.crew import Member
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
-from ..kernels.product import product, whole_rows, whole_start, zero_start
+from ..kernels.product import back_product, product, whole_rows, whole_start, zero_start
 from ..kernels.target import empty, padded, zeros
 from ..kernels.vector import lanes, load, splat, store
 from .base import Room, Span, Tape
@@ -261,8 +261,8 @@ def _backward(values, wh_transposed, whn_transposed, dy, span, part):
         row = t * count * width
         if t < steps.last - 1:
             after = (dgates, 2 * (row + count * width), 2 * width)
-            product(count, after, wh_transposed, start, out, t)
+            back_product(count, after, wh_transposed, start, out, t)
         gather(dh, arrays.back, dy, t, steps, arrays.norms, part)
         _backward_n(arrays, t)
-        product(count, (dn, row, width), whn_transposed, start_n, out_n, t)
+        back_product(count, (dn, row, width), whn_transposed, start_n, out_n, t)
         _backward_r(arrays, t)

@@ -12,7 +12,7 @@ from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
 from ..kernels.moments import gate_errors, gate_moments, moments, standardise
-from ..kernels.product import product, whole_rows, zero_start
+from ..kernels.product import back_product, product, whole_rows, zero_start
 from ..kernels.vector import lanes, load, splat, store
 from .base import Span
 
@@ -214,7 +214,7 @@ def backward(values, wh_transposed, gates, cell, n, dy, span, part):
     rows, start, out = (side, nothing, 4 * width), zero_start(arrays.zero), whole_rows(dh)
     for t in range(steps.last - 1, steps.first - 1, -1):
         if t < steps.last - 1:
-            product(count, rows, wh_transposed, start, out, t)
+            back_product(count, rows, wh_transposed, start, out, t)
         gather(dh, arrays.back, dy, t, steps, arrays.norms, part)
         for gate in range(4):
             arrays.slopes[0, t, gate] = 0.0

@@ -22,7 +22,7 @@ from ..kernels.compile import kernel
 from ..kernels.crew import Member
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
-from ..kernels.product import product, whole_rows, zero_start
+from ..kernels.product import back_product, product, whole_rows, zero_start
 from ..kernels.target import empty, padded, zeros
 from ..kernels.vector import flat, lanes, load, splat, store
 from .base import Room, Span
@@ -222,6 +222,6 @@ def _backward(values, p, wh_transposed, dy, span, part):
     for t in range(steps.last - 1, steps.first - 1, -1):
         if t < steps.last - 1:
             after = (dz, (t + 1) * count * 4 * width, 4 * width)
-            product(count, after, wh_transposed, start, out, t)
+            back_product(count, after, wh_transposed, start, out, t)
         gather(dh, arrays.back, dy, t, steps, arrays.norms, part)
         _backward_cell(arrays, p, t)

@@ -18,7 +18,7 @@ from ..kernels.compile import kernel, piece
 from ..kernels.crew import Member, meet
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
-from ..kernels.product import loop_product, whole_rows, zero_start
+from ..kernels.product import part_back_product, part_product, whole_rows, zero_start
 from ..kernels.target import FAR, empty, padded, zeros
 from ..kernels.tile import half_tile, tile, tile_height
 from ..kernels.vector import ask_row, flat, lanes, load, splat, store
@@ -160,7 +160,7 @@ def _forward(z, h, c, wh, first, last, part):
         if count == 1:
             before, start, out = (h, state, width), (numbers, at, 4 * width), (z, at, 4 * width)
             # To Numba `count` is a literal in here, for which it would compile `product` once more.
-            loop_product(h.shape[1], before, wh, start, out, t, begin, stop)
+            part_product(h.shape[1], before, wh, start, out, t, begin, stop)
             unit = begin * size
             _cells(z, h, c, at + 4 * unit, state + unit, stop - begin, size)
         else:
@@ -231,7 +231,7 @@ def _backward(values, wh_transposed, dy, span, part):
     for t in range(steps.last - 1, steps.first - 1, -1):
         if t < steps.last - 1:
             after = (dz, (t + 1) * count * 4 * width, 4 * width)
-            loop_product(count, after, wh_transposed, start, out, t, begin, stop)
+            part_back_product(count, after, wh_transposed, start, out, t, begin, stop)
         gather(dh, arrays.back, dy, t, steps, arrays.norms, part)
         backward_cell(arrays, t, number, first, end)
         meet(number, members, told)

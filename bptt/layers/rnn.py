@@ -14,7 +14,7 @@ from ..kernels.activations import ACTIVATIONS, activate, check_activation, slope
 from ..kernels.compile import allocating_kernel, kernel
 from ..kernels.crew import ALONE, Member, meet
 from ..kernels.delta import gather
-from ..kernels.product import loop_product, whole_rows, zero_start
+from ..kernels.product import part_back_product, part_product, whole_rows, zero_start
 from ..kernels.step import add_gate_products
 from ..kernels.target import empty, padded, zeros
 from ..kernels.vector import ask, flat, lanes, load, store
@@ -164,7 +164,7 @@ def _forward(h, wh, activation, first, last, part):
     for t in range(first, last):
         before, now = t * count * width, (t + 1) * count * width
         start, out = (numbers, now, width), (h, now, width)
-        loop_product(count, (h, before, width), wh, start, out, t, begin, stop)
+        part_product(count, (h, before, width), wh, start, out, t, begin, stop)
         for row in range(now, now + count * width, width):
             for j in range(row + unit * size, row + end * size, size):
                 store(h, j, activate(activation, load(h, j)))
@@ -206,7 +206,7 @@ def _backward(values, wh_transposed, dy, activation, span, part):
         at = t * count * width
         if t < steps.last - 1:
             after = (dz, at + count * width, width)
-            loop_product(count, after, wh_transposed, start, out, t, begin, stop)
+            part_back_product(count, after, wh_transposed, start, out, t, begin, stop)
         gather(dh, arrays.back, dy, t, steps, arrays.norms, part)
         for row in range(0, count * width, width):
             for j in range(row + unit * size, row + end * size, size):

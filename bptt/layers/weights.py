@@ -12,7 +12,7 @@ from ..kernels.crew import ALONE, Member, Part, meet, part_of, whole_part
 from ..kernels.narrow import FEW, few_back, pack_few
 from ..kernels.outer import accumulate, scratch_sizes
 from ..kernels.packing import FULL, pack, pack_transposed, padded_halves, panel_count, unpadded
-from ..kernels.product import one_product, step_products
+from ..kernels.product import step_back, step_products
 from ..kernels.target import empty, lanes_of, padded, zeros
 from .lookup import Lookup
 
@@ -145,7 +145,7 @@ class PackedWeights:
 
     def back_step(self, g: NDArray, step: int, dx: NDArray) -> None:
         """One ``step`` of dx (B, padded n_in) = g @ W.T, bit by bit as in a loop over time."""
-        self.calls[one_product](g, step, self.transposed, self._zeros, dx)
+        self.calls[step_back](g, step, self.transposed, self._zeros, dx)
 
     def gradients(
         self,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..kernels.compile import kernel
 from ..kernels.crew import ALONE
 from ..kernels.delta import gather
-from ..kernels.product import product, whole_rows, whole_start, zero_start
+from ..kernels.product import back_product, whole_rows, whole_start, zero_start
 from ..kernels.vector import lanes, load, store
 from . import gru_after_loops, gru_before
 from .base import Span
@@ -81,7 +81,7 @@ def _backward_after(values, zone_values, wh_transposed, dy, span, part):
     for t in range(steps.last - 1, steps.first - 1, -1):
         if t < steps.last - 1:
             _join(arrays.direct, zone.held)
-            product(count, side, wh_transposed, start, out, t)
+            back_product(count, side, wh_transposed, start, out, t)
         gather(zone.dh, arrays.back, dy, t, steps, arrays.norms, part)
         split(zone.h, t, zone.dh, zone.held, arrays.dh)
         gru_after_loops.backward_cell(arrays, t, nothing, nothing, width)
@@ -102,9 +102,9 @@ def _backward_before(values, zone_values, wh_transposed, whn_transposed, dy, spa
         if t < steps.last - 1:
             _join(arrays.direct, zone.held)
             after = (arrays.dgates, 2 * (row + count * width), 2 * width)
-            product(count, after, wh_transposed, start, out, t)
+            back_product(count, after, wh_transposed, start, out, t)
         gather(zone.dh, arrays.back, dy, t, steps, arrays.norms, part)
         split(zone.h, t, zone.dh, zone.held, arrays.dh)
         gru_before._backward_n(arrays, t)
-        product(count, (arrays.dn, row, width), whn_transposed, start_n, out_n, t)
+        back_product(count, (arrays.dn, row, width), whn_transposed, start_n, out_n, t)
         gru_before._backward_r(arrays, t)

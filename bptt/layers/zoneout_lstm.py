@@ -9,7 +9,7 @@ from ..kernels.compile import kernel
 from ..kernels.crew import ALONE
 from ..kernels.delta import gather
 from ..kernels.exponential import tanh
-from ..kernels.product import product, whole_rows, whole_start
+from ..kernels.product import back_product, whole_rows, whole_start
 from ..kernels.vector import lanes, load, splat, store
 from . import lstm_plain
 from .base import Span
@@ -99,6 +99,6 @@ def _backward(values, zone_values, wh_transposed, dy, span, part):
     for t in range(steps.last - 1, steps.first - 1, -1):
         if t < steps.last - 1:
             after = (arrays.dz, (t + 1) * count * 4 * width, 4 * width)
-            product(count, after, wh_transposed, start, out, t)
+            back_product(count, after, wh_transposed, start, out, t)
         gather(zone.dh, arrays.back, dy, t, steps, arrays.norms, part)
         _backward_cell(arrays, zone, t)

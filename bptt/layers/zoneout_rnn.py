@@ -8,7 +8,7 @@ from ..kernels.activations import ACTIVATIONS, slope
 from ..kernels.compile import kernel
 from ..kernels.crew import ALONE
 from ..kernels.delta import gather
-from ..kernels.product import product, whole_rows, whole_start
+from ..kernels.product import back_product, whole_rows, whole_start
 from ..kernels.vector import lanes, load, store
 from . import rnn
 from .base import Span
@@ -57,7 +57,7 @@ def _backward(values, zone_values, wh_transposed, dy, activation, span, part):
         at = t * count * width
         if t < steps.last - 1:
             after = (dz, at + count * width, width)
-            product(count, after, wh_transposed, start, out, t)
+            back_product(count, after, wh_transposed, start, out, t)
         gather(zone.dh, arrays.back, dy, t, steps, arrays.norms, part)
         split(zone.h, t, zone.dh, zone.held, through)
         for j in range(0, count * width, lanes(through)):
