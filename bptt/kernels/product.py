@@ -10,31 +10,14 @@ from .target import NEAR
 from .tile import LONE_WIDTH, lone_tile, narrow_height, panel_tile, tile_height, tile_row
 from .vector import flat, lanes
 
-__all__ = ["back_product", "part_back_product", "part_product", "product", "step_back",
-           "step_products", "whole_rows", "whole_start", "zero_start"]  # fmt: skip
+__all__ = ["back_product", "part_back_product", "part_product", "product", "row_product",
+           "step_back", "step_products", "whole_rows", "whole_start", "zero_start"]  # fmt: skip
 
 
 @piece
-def _row_product(rows_a, packed, rows_d, rows_c, begin, stop, panels):
-    """`part_product` for one row, two panels at a time; the first that is left over."""
-    (a, a_first, _), (d, d_first, _), (c, c_first, columns) = rows_a, rows_d, rows_c
-    b, runs = packed[0], packed[1]
-    size, k = lanes(c), runs[0]
-    vectors = columns // size
-    for p in range(begin, stop - 1, 2):
-        first, middle = panel_bounds(p, vectors, panels)
-        end = panel_bounds(p + 1, vectors, panels)[1]
-        column = first * size
-        tile_row(
-            end - first,
-            runs,
-            (a, a_first, 0, 1),
-            (b, column * k, 0, (middle - first) * size),
-            (b, middle * size * k, 0, (end - middle) * size),
-            (d, d_first + column, 0, 0),
-            (c, c_first + column, 0, 0),
-        )
-    return begin + (stop - begin) // 2 * 2
+def _turned(q, turn, begin, stop):
+    """Panel q of ``begin`` to ``stop``, counted from the last one at odd turns."""
+    return begin + stop - 1 - q if turn % 2 == 1 else q
 
 
 @kernel
@@ -59,7 +42,7 @@ def _panel_products(m, rows_a, packed, rows_d, rows_c, turn, begin, stop):
     vectors = c_row // size
     panels = panel_count(vectors, width)
     for q in range(begin, stop):
-        p = begin + stop - 1 - q if turn % 2 == 1 else q
+        p = _turned(q, turn, begin, stop)
         first, end = panel_bounds(p, vectors, panels)
         column = first * size
         rows_b = (b, column * k, 0, (end - first) * size)
@@ -69,13 +52,34 @@ def _panel_products(m, rows_a, packed, rows_d, rows_c, turn, begin, stop):
 
 
 @piece
+def row_product(rows_a, packed, rows_d, rows_c, turn, begin, stop):
+    """`part_product` for one row, of one or two panels at a time."""
+    (a, a_first, _), (d, d_first, _), (c, c_first, columns) = rows_a, rows_d, rows_c
+    b, runs, width, _ = packed
+    size, k, vectors = lanes(c), runs[0], columns // lanes(c)
+    panels = panel_count(vectors, width)
+    parts_near = (stop - begin) * (b.size // panels) * b.itemsize / NEAR
+    alone = begin if 1 < parts_near <= 2 else stop - (stop - begin) % 2
+    left, q = (a, a_first, 0, 1), begin
+    while q < stop:
+        p = _turned(q, turn, alone, stop) if q >= alone else q
+        first, middle = panel_bounds(p, vectors, panels)
+        end = middle if q >= alone else panel_bounds(p + 1, vectors, panels)[1]
+        at = first * size
+        panel = (b, at * k, 0, (middle - first) * size)
+        other = (b, middle * size * k, 0, (end - middle) * size)
+        start, out = (d, d_first + at, 0, 0), (c, c_first + at, 0, 0)
+        tile_row(middle - first, end - middle, runs, left, panel, other, start, out)
+        q += 1 if q >= alone else 2
+
+
+@piece
 def part_product(m, rows_a, packed, rows_d, rows_c, turn, begin, stop):
     """`product` for panels ``begin`` to ``stop`` alone."""
-    b, panels = packed[0], panel_count(rows_c[2] // lanes(rows_c[0]), packed[2])
-    done, parts_near = begin, (stop - begin) * (b.size // panels) * b.itemsize / NEAR
-    if m == 1 and (parts_near <= 1 or parts_near > 2):
-        done = _row_product(rows_a, packed, rows_d, rows_c, begin, stop, panels)
-    _panel_products(m, rows_a, packed, rows_d, rows_c, turn, done, stop)
+    if m == 1:
+        row_product(rows_a, packed, rows_d, rows_c, turn, begin, stop)
+    else:
+        _panel_products(m, rows_a, packed, rows_d, rows_c, turn, begin, stop)
 
 
 @piece

@@ -104,7 +104,7 @@ def _compiled(
 
 
 def _compiled_row(
-    typing_context: Any, widths: Any, k: Any, a: Any, b: Any, b2: Any, d: Any, c: Any
+    typing_context: Any, width: Any, other: Any, k: Any, a: Any, b: Any, b2: Any, d: Any, c: Any
 ) -> Any:
     """Emit a switch over the widths of the two panels."""
     n = types.intp
@@ -113,18 +113,19 @@ def _compiled_row(
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
         vector = context.get_value_type(vec)
         a, b, b2, d, c = (
-            operand(context, builder, signature.args[i], args[i]) for i in range(2, 7)
+            operand(context, builder, signature.args[i], args[i]) for i in range(3, 8)
         )
-        runs = Runs.of(builder, signature.args[1], args[1])
-        pairs = [(w, w2) for w in (1, 2, 3, 4) for w2 in (w, w + 1) if w2 <= 4]
+        runs = Runs.of(builder, signature.args[2], args[2])
+        pairs = [(w, w2) for w in (1, 2, 3, 4) for w2 in (0, w, w + 1) if w2 <= 4]
         cases = {}
         for w, w2 in pairs:
-            panels = [(b, [vector] * w), (b2, [vector] * w2)]
-            cases[w + w2] = partial(emit_tile, builder, vector, 1, runs, a, panels, d, c)
-        switch(builder, args[0], cases)
+            panels = [(b, [vector] * w), (b2, [vector] * w2)][: 1 + (w2 > 0)]
+            cases[8 * w + w2] = partial(emit_tile, builder, vector, 1, runs, a, panels, d, c)
+        key = builder.add(builder.mul(args[0], ir.IntType(64)(8)), args[1])
+        switch(builder, key, cases)
         return context.get_dummy_value()
 
-    return types.none(n, _runs_type(k), *map(_matrix_type, (a, b, b2, d, c))), emit
+    return types.none(n, n, _runs_type(k), *map(_matrix_type, (a, b, b2, d, c))), emit
 
 
 def _compiled_lone(typing_context: Any, width: Any, k: Any, a: Any, b: Any, d: Any, c: Any) -> Any:
@@ -170,12 +171,11 @@ def _plain_lone(width: int, k: _Steps, a: Any, b: Any, d: Any, c: Any) -> None:
     _plain(1, width, k, a, b, d, c)
 
 
-def _plain_row(widths: int, k: _Steps, a: Any, b: Any, b2: Any, d: Any, c: Any) -> None:
-    first = widths // 2
-    column = first * lanes_of(c[0].dtype)
+def _plain_row(width: int, other: int, k: _Steps, a: Any, b: Any, b2: Any, d: Any, c: Any) -> None:
+    column = width * lanes_of(c[0].dtype)
     d2, c2 = ((m[0], m[1] + column, *m[2:]) for m in (d, c))
-    _plain(1, first, k, a, b, d, c)
-    _plain(1, widths - first, k, a, b2, d2, c2)
+    _plain(1, width, k, a, b, d, c)
+    _plain(1, other, k, a, b2, d2, c2)
 
 
 tile = intrinsic(prefer_literal=True)(_compiled(inner=1, last=1)) if JIT else _plain
@@ -202,11 +202,11 @@ tails_tile = intrinsic(_compiled(2, 2, TILE_ROWS, TAIL_WIDTHS)) if JIT else _pla
 """As `half_tile`, but of `TAIL_WIDTHS`, and `TILE_ROWS` or more."""
 
 tile_row = intrinsic(_compiled_row) if JIT else _plain_row
-"""``tile_row(widths, k, A, B1, B2, D, C)``: one row times two panels.
+"""``tile_row(width, other, k, A, B1, B2, D, C)``: one row times two panels, or one.
 
 With one row, a panel has too few sums going to hide the latency of its additions; two have enough.
-``widths`` are the vectors of both; the second panel may be wider, by one. Its columns follow those
-of the first in D and C.
+``other`` is the width of the second, that of the first or one more; 0 if there is none. Its columns
+follow those of the first in D and C.
 """
 
 lone_tile = intrinsic(_compiled_lone) if JIT else _plain_lone

@@ -12,7 +12,7 @@ from ..kernels.compile import kernel, piece
 from ..kernels.crew import meet
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
-from ..kernels.product import part_back_product, part_product, whole_rows, whole_start
+from ..kernels.product import part_back_product, row_product, whole_rows, whole_start
 from ..kernels.target import FAR
 from ..kernels.tile import half_tile, narrow_height, tile
 from ..kernels.vector import ask, ask_row, lanes, load, splat, store
@@ -102,9 +102,8 @@ def forward(z, m, h, side, wh, bias, first, last, part):
         at, state = t * count * 3 * width, t * count * width
         if count == 1:
             before, out = (h, state, width), (side, nothing, 3 * width)
-            # To Numba `count` is a literal in here, for which it would compile `product` once more.
             start, unit = (bias, nothing, nothing), begin * size
-            part_product(h.shape[1], before, wh, start, out, t, begin, stop)
+            row_product(before, wh, start, out, t, begin, stop)
             _cells(z, m, h, side, own, at + 3 * unit, state + unit, stop - begin, size)
         else:
             for unit in range(begin * size, stop * size, size):

@@ -18,7 +18,7 @@ from ..kernels.compile import kernel, piece
 from ..kernels.crew import Member, meet
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
-from ..kernels.product import part_back_product, part_product, whole_rows, zero_start
+from ..kernels.product import part_back_product, row_product, whole_rows, zero_start
 from ..kernels.target import FAR, empty, padded, zeros
 from ..kernels.tile import half_tile, tile, tile_height
 from ..kernels.vector import ask_row, flat, lanes, load, splat, store
@@ -159,8 +159,7 @@ def _forward(z, h, c, wh, first, last, part):
         at, state = t * count * 4 * width, t * count * width
         if count == 1:
             before, start, out = (h, state, width), (numbers, at, 4 * width), (z, at, 4 * width)
-            # To Numba `count` is a literal in here, for which it would compile `product` once more.
-            part_product(h.shape[1], before, wh, start, out, t, begin, stop)
+            row_product(before, wh, start, out, t, begin, stop)
             unit = begin * size
             _cells(z, h, c, at + 4 * unit, state + unit, stop - begin, size)
         else:
