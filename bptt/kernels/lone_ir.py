@@ -28,10 +28,9 @@ def emit_lone(
     b: ir.IRBuilder, vector: Any, width: int, runs: Runs, a: Operand, panel: Operand, d: Operand,
     c: Operand,
 ) -> None:  # fmt: skip
-    """Emit one row times ``width`` vectors of type ``vector``."""
+    """Emit one row times one or two (``width``) vectors of type ``vector``."""
     align = 8 if isinstance(vector.element, ir.DoubleType) else 4
     chains = _SUMS // width
-    chains -= chains % 2
 
     def at(pointer: Any, offset: Any, v: int) -> Any:
         place = b.gep(b.gep(pointer, [offset]), [_WORD(v * vector.count)])

@@ -1,6 +1,6 @@
 """The way back to few features: a tile would spend a whole vector on them.
 
-dx[r, i] = sum over j of g[r, j] * W[i, j]        one sum along a row for each feature
+    dx[r, i] = sum over j of g[r, j] * W[i, j]        one sum along a row for each feature
 """
 
 from __future__ import annotations
