@@ -1,6 +1,8 @@
 """The way back to few features: a tile would spend a whole vector on them.
 
-    dx[r, i] = sum over j of g[r, j] * W[i, j]        one sum along a row for each feature
+Here each is a sum along the row::
+
+    dx[r, i] = sum over j of g[r, j] * W[i, j]
 """
 
 from __future__ import annotations
