@@ -82,12 +82,12 @@ def kernel(function: Callable[..., Any]) -> Any:
     Called by another kernel it becomes a part of that one. Else all its arrays would be written to
     memory at every call and read again: a fifth of the time of a loop over small steps.
     """
-    return _compiled(function)
+    return _compiled(function, forceinline=True)
 
 
 def apart_kernel(function: Callable[..., Any]) -> Any:
     """As `kernel`, but that others call it: for what takes long to compile, and long to run."""
-    return _compiled(function, inlined=False)
+    return _compiled(function)
 
 
 def piece(function: Callable[..., Any]) -> Any:
@@ -95,7 +95,7 @@ def piece(function: Callable[..., Any]) -> Any:
 
     As a `kernel` it would be compiled once more by itself, for nobody.
     """
-    return _compiled(function, copied=True)
+    return _compiled(function, inline="always")
 
 
 def summing_kernel(function: Callable[..., Any]) -> Any:
@@ -103,21 +103,21 @@ def summing_kernel(function: Callable[..., Any]) -> Any:
 
     One in the order of the source would wait for every addition.
     """
-    return _compiled(function, reorders=("reassoc", "nsz"))
+    return _compiled(function, reorders=("reassoc", "nsz"), forceinline=True)
 
 
 def allocating_kernel(function: Callable[..., Any]) -> Any:
     """As `kernel`, for a function that makes arrays for its own use."""
-    return _compiled(function, counts_references=True)
+    return _compiled(function, counts_references=True, forceinline=True)
 
 
 def _compiled(
     function: Callable[..., Any],
     reorders: tuple[str, ...] = (),
     counts_references: bool = False,
-    inlined: bool = True,
-    copied: bool = False,
+    **inlining: Any,
 ) -> Any:
+    """``inlining`` : the options of Numba that say what becomes of it where others call it."""
     if not JIT:
         return function
     dispatcher = numba.njit(
@@ -125,8 +125,7 @@ def _compiled(
         error_model="numpy",
         fastmath={"contract", *reorders},
         _nrt=counts_references,
-        forceinline=inlined and not copied,
-        inline="always" if copied else "never",
+        **inlining,
     )(function)
     with suppress(RuntimeError):  # There is no place to write to: compile in every process.
         dispatcher._cache = _KernelCache(function)
