@@ -82,12 +82,12 @@ def kernel(function: Callable[..., Any]) -> Any:
     Called by another kernel it becomes a part of that one. Else all its arrays would be written to
     memory at every call and read again: a fifth of the time of a loop over small steps.
     """
-    return _compiled(function, forceinline=True)
+    return _compiled(function)
 
 
 def apart_kernel(function: Callable[..., Any]) -> Any:
     """As `kernel`, but that others call it: for what takes long to compile, and long to run."""
-    return _compiled(function)
+    return _compiled(function, inlined=False)
 
 
 def piece(function: Callable[..., Any]) -> Any:
@@ -95,7 +95,7 @@ def piece(function: Callable[..., Any]) -> Any:
 
     As a `kernel` it would be compiled once more by itself, for nobody.
     """
-    return _compiled(function, inline="always")
+    return _compiled(function, copied=True)
 
 
 def summing_kernel(function: Callable[..., Any]) -> Any:
@@ -103,21 +103,21 @@ def summing_kernel(function: Callable[..., Any]) -> Any:
 
     One in the order of the source would wait for every addition.
     """
-    return _compiled(function, reorders=("reassoc", "nsz"), forceinline=True)
+    return _compiled(function, reorders=("reassoc", "nsz"))
 
 
 def allocating_kernel(function: Callable[..., Any]) -> Any:
     """As `kernel`, for a function that makes arrays for its own use."""
-    return _compiled(function, counts_references=True, forceinline=True)
+    return _compiled(function, counts_references=True)
 
 
 def _compiled(
     function: Callable[..., Any],
     reorders: tuple[str, ...] = (),
     counts_references: bool = False,
-    **inlining: Any,
+    inlined: bool = True,
+    copied: bool = False,
 ) -> Any:
-    """``inlining`` : the options of Numba that say what becomes of it where others call it."""
     if not JIT:
         return function
     dispatcher = numba.njit(
@@ -125,7 +125,9 @@ def _compiled(
         error_model="numpy",
         fastmath={"contract", *reorders},
         _nrt=counts_references,
-        **inlining,
+        # Both are said in any case: what is not, Numba takes from the kernel that calls this one.
+        forceinline=inlined and not copied,
+        inline="always" if copied else "never",
     )(function)
     with suppress(RuntimeError):  # There is no place to write to: compile in every process.
         dispatcher._cache = _KernelCache(function)

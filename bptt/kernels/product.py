@@ -62,16 +62,15 @@ def row_product(rows_a, packed, rows_d, rows_c, turn, begin, stop):
     alone = begin if 1 < parts_near <= 2 else stop - (stop - begin) % 2
     left, q = (a, a_first, 0, 1), begin
     while q < stop:
-        paired = q < alone
-        p = q if paired else _turned(q, turn, alone, stop)
+        p = _turned(q, turn, alone, stop) if q >= alone else q
         first, middle = panel_bounds(p, vectors, panels)
-        end = panel_bounds(p + 1, vectors, panels)[1] if paired else middle
+        end = middle if q >= alone else panel_bounds(p + 1, vectors, panels)[1]
         at = first * size
         panel = (b, at * k, 0, (middle - first) * size)
         other = (b, middle * size * k, 0, (end - middle) * size)
         start, out = (d, d_first + at, 0, 0), (c, c_first + at, 0, 0)
         tile_row(middle - first, end - middle, runs, left, panel, other, start, out)
-        q += 2 if paired else 1
+        q += 1 if q >= alone else 2
 
 
 @piece

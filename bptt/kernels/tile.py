@@ -45,8 +45,8 @@ _NARROW_ROWS = target().narrow_rows
 """The most rows that a narrower one takes."""
 LONE_WIDTH = 2
 """The most vectors of a `lone_tile`: four keep enough sums going by themselves."""
-_TAIL_WIDTHS = 3, 4
-"""Vectors of a `_tail_tile`: of fewer, half of one is seldom met."""
+TAIL_WIDTHS = 3, 4
+"""Vectors of a `tail_tile`: of fewer, half of one is seldom met."""
 
 
 def _runs_type(k: Any) -> Any:
@@ -192,14 +192,14 @@ half_tile = intrinsic(prefer_literal=True)(_compiled(inner=2, last=2)) if JIT el
 For the last units of gates, where the second halves are padding.
 """
 
-_tail_tile = intrinsic(_compiled(1, 2, TILE_ROWS, _TAIL_WIDTHS)) if JIT else _plain
+tail_tile = intrinsic(_compiled(1, 2, TILE_ROWS, TAIL_WIDTHS)) if JIT else _plain
 """As `tile`, but only the first half of the last vector is computed, and the second becomes zero.
 
-For the last columns, where what follows is padding; of `_TAIL_WIDTHS`, and `TILE_ROWS` or more.
+For the last columns, where what follows is padding; of `TAIL_WIDTHS`, and `TILE_ROWS` or more.
 """
 
-_tails_tile = intrinsic(_compiled(2, 2, TILE_ROWS, _TAIL_WIDTHS)) if JIT else _plain
-"""As `half_tile`, but of `_TAIL_WIDTHS`, and `TILE_ROWS` or more."""
+tails_tile = intrinsic(_compiled(2, 2, TILE_ROWS, TAIL_WIDTHS)) if JIT else _plain
+"""As `half_tile`, but of `TAIL_WIDTHS`, and `TILE_ROWS` or more."""
 
 tile_row = intrinsic(_compiled_row) if JIT else _plain_row
 """``tile_row(width, other, k, A, B1, B2, D, C)``: one row times two panels, or one.
@@ -218,12 +218,12 @@ beside it. A sum's terms are added in another order than in the other tiles, see
 @piece
 def panel_tile(height, width, cut, k, a, b, d, c):
     """The `tile` for a panel of which so many vectors end in padding: none, the last one or all."""
-    if cut == 0 or width not in _TAIL_WIDTHS or height < TILE_ROWS:
+    if cut == 0 or width not in TAIL_WIDTHS or height < TILE_ROWS:
         tile(height, width, k, a, b, d, c)
     elif cut == 1:
-        _tail_tile(height, width, k, a, b, d, c)
+        tail_tile(height, width, k, a, b, d, c)
     else:
-        _tails_tile(height, width, k, a, b, d, c)
+        tails_tile(height, width, k, a, b, d, c)
 
 
 @kernel
