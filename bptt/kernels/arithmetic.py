@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
+from numba import types
 
-from .vector import call_llvm, vector_op
+from .vector import call_llvm, splat_ir, vector_op
 
 __all__ = [
     "absolute",
     "copysign",
+    "first_lanes",
     "fma",
+    "largest",
     "maximum",
     "minimum",
     "power_of_two",
@@ -40,12 +45,16 @@ def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
     return _same(a, b, c), emit
 
 
+def _larger(builder: ir.IRBuilder, a: Any, b: Any) -> Any:
+    return builder.select(builder.fcmp_ordered("<", a, b), b, a)
+
+
 @vector_op(np.maximum)
 def maximum(typing_context: Any, a: Any, b: Any) -> Any:
     """Lane by lane the larger; NaN where ``a`` is NaN."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.select(builder.fcmp_ordered("<", args[0], args[1]), args[1], args[0])
+        return _larger(builder, *args)
 
     return _same(a, b), emit
 
@@ -69,6 +78,24 @@ def where_positive(typing_context: Any, x: Any, a: Any, b: Any) -> Any:
         return builder.select(builder.fcmp_ordered(">", args[0], zero), args[1], args[2])
 
     return _same(x, a, b), emit
+
+
+def _first_lanes(a: np.ndarray, n: int, other: float) -> np.ndarray:
+    return np.where(np.arange(a.size) < n, a, a.dtype.type(other))
+
+
+@vector_op(_first_lanes)
+def first_lanes(typing_context: Any, a: Any, n: Any, other: Any) -> Any:
+    """The first ``n`` lanes of ``a``, and the number ``other`` in the rest."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind, word = args[0].type, ir.IntType(32)
+        places = ir.VectorType(word, kind.count)
+        first = splat_ir(builder, places, builder.trunc(args[1], word))
+        inside = builder.icmp_signed("<", ir.Constant(places, list(range(kind.count))), first)
+        return builder.select(inside, args[0], splat_ir(builder, kind, args[2]))
+
+    return a(a, types.int64, a.dtype), emit
 
 
 @vector_op(np.abs)
@@ -125,19 +152,35 @@ def power_of_two(typing_context: Any, a: Any) -> Any:
     return _same(a), emit
 
 
+def _fold(builder: ir.IRBuilder, value: Any, join: Callable[[Any, Any], Any]) -> Any:
+    """One number of a vector's: its halves joined, then theirs, and so on."""
+    while value.type.count > 1:
+        half = value.type.count // 2
+        undefined = ir.Constant(value.type, ir.Undefined)
+        pick = ir.VectorType(ir.IntType(32), half)
+        low, high = (
+            builder.shuffle_vector(value, undefined, ir.Constant(pick, list(range(at, at + half))))
+            for at in (0, half)
+        )
+        value = join(low, high)
+    return builder.extract_element(value, ir.IntType(32)(0))
+
+
 @vector_op(lambda a: a.sum())
 def total(typing_context: Any, a: Any) -> Any:
     """The sum of the lanes, always added in the same order."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value = args[0]
-        while value.type.count > 1:
-            half = value.type.count // 2
-            undefined = ir.Constant(value.type, ir.Undefined)
-            pick = ir.VectorType(ir.IntType(32), half)
-            low = builder.shuffle_vector(value, undefined, ir.Constant(pick, list(range(half))))
-            high = ir.Constant(pick, list(range(half, 2 * half)))
-            value = builder.fadd(low, builder.shuffle_vector(value, undefined, high))
-        return builder.extract_element(value, ir.IntType(32)(0))
+        return _fold(builder, args[0], builder.fadd)
+
+    return a.dtype(a), emit
+
+
+@vector_op(lambda a: a.max())
+def largest(typing_context: Any, a: Any) -> Any:
+    """The largest of the lanes; any of them where one is NaN."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _fold(builder, args[0], partial(_larger, builder))
 
     return a.dtype(a), emit

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..checks import check_fraction
 from ..errors import DataError, ShapeError
-from ..kernels.arithmetic import total
+from ..kernels.arithmetic import first_lanes, largest, maximum, total
 from ..kernels.compile import kernel
 from ..kernels.exponential import exp
 from ..kernels.vector import lanes, load, splat, store
@@ -48,9 +48,8 @@ class CrossEntropy(Loss):
             raise ShapeError(f"CrossEntropy takes integer targets, got dtype {given.dtype}")
         if given.ndim != 2 or given.shape[1] != lanes:
             raise ShapeError(f"targets must be (T, {lanes}) integers, got shape {given.shape}")
-        wrong = (given < -1) | (given >= outputs)
-        if wrong.any():
-            t, b = np.argwhere(wrong)[0]
+        if given.size and (given.min() < -1 or given.max() >= outputs):
+            t, b = np.argwhere((given < -1) | (given >= outputs))[0]
             raise DataError(
                 f"targets[{t}, {b}] is {given[t, b]}, but must be an id from 0 to {outputs - 1}, "
                 "or -1 for none"
@@ -69,10 +68,10 @@ class CrossEntropy(Loss):
 
 @kernel
 def _cross_entropy(y, first, outputs, targets, valid, scale, dy, smoothing):
-    """As in `Loss.run`."""
+    """As in `Loss.run`. Steps and lanes share a logarithm: ``product`` is that of their Σ e^y."""
     lane_count, width = y.shape[1], y.shape[2]
     size = lanes(y)
-    loss = 0.0
+    loss, product = 0.0, 1.0
     for t in range(targets.shape[0]):
         for b in range(lane_count):
             row = dy[first + t, b]
@@ -80,21 +79,24 @@ def _cross_entropy(y, first, outputs, targets, valid, scale, dy, smoothing):
                 for j in range(width):
                     row[j] = 0
                 continue
-            for j in range(width):
-                row[j] = y[first + t, b, j] if j < outputs else -1e30
-            target = targets[t, b]
-            logit = np.float64(row[target])
-            peak = row[0]
-            for j in range(1, outputs):
-                peak = row[j] if row[j] > peak else peak
             at = ((first + t) * lane_count + b) * width
+            target, some = targets[t, b], y[first + t, b, 0]
+            logit = np.float64(y[first + t, b, target])
+            peaks = splat(dy, some)
+            for j in range(0, width, size):
+                peaks = maximum(peaks, first_lanes(load(y, at + j), outputs - j, some))
+            peak = largest(peaks)
             sums = splat(dy, 0.0)
-            for j in range(at, at + width, size):
-                power = exp(load(dy, j) - splat(dy, peak))
+            for j in range(0, width, size):
+                power = first_lanes(exp(load(y, at + j) - splat(dy, peak)), outputs - j, 0.0)
                 sums = sums + power
-                store(dy, j, power)
+                store(dy, at + j, power)
             sum_of_powers = np.float64(total(sums))
-            loss += math.log(sum_of_powers) + np.float64(peak) - logit
+            loss += np.float64(peak) - logit
+            product *= sum_of_powers
+            if product > 1e200:
+                loss += math.log(product)
+                product = 1.0
             factor = splat(dy, scale / sum_of_powers)
             for j in range(at, at + width, size):
                 store(dy, j, load(dy, j) * factor)
@@ -106,6 +108,4 @@ def _cross_entropy(y, first, outputs, targets, valid, scale, dy, smoothing):
                     mean += np.float64(y[first + t, b, j]) / outputs
                     row[j] -= spread
                 loss += smoothing * (logit - mean)
-            for j in range(outputs, width):
-                row[j] = 0
-    return loss
+    return loss + math.log(product)
