@@ -11,11 +11,13 @@ room is used up.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from .kernels.calls import Call, Latest, perform
 from .kernels.target import padded, zeros
 from .layers import Layer
 from .layers.base import Kept, Room, Span, Tape
@@ -29,6 +31,8 @@ from .task import Reach, Task
 
 __all__ = ["Window", "worthwhile_ids"]
 
+Grads: TypeAlias = Sequence[Mapping[str, NDArray]]
+"""Parameter name -> gradient, layer by layer."""
 _STEPS_PER_ID = 4
 """Steps and lanes for each id from which on it pays not to write embeddings out."""
 
@@ -82,6 +86,8 @@ class Window:
         self._back = np.ones((capacity, lanes), dtype)
         self._weighed = False
         self._said = False
+        self._listed: Latest[list[Call]] = Latest()
+        self._listed_back: Latest[tuple[list[Call], int] | None] = Latest()
         self._marked = Marked.of(capacity, lanes, any(layer.trains for layer in layers))
         self._fresh = self._marked.resets
         self._shares = zeros(self._marked.keys.rows.shape, dtype)
@@ -243,9 +249,19 @@ class Window:
         if self._said:
             for marked, given in zip(self._marked, marks, strict=True):
                 marked.write(first, last, given)
-        for i, layer in enumerate(self.layers[:count]):
-            layer.forward(weights.packed[i], self.tapes[i], first, last)
+        make = partial(self._forward_calls, weights, first, last, count)
+        values = first, last, count, self._fresh.some
+        perform(self._listed.get((weights,), values, make))
         self.stop = last
+
+    def _forward_calls(
+        self, weights: ModelWeights, first: int, last: int, count: int | None
+    ) -> list[Call]:
+        """What `Layer.forward` does, layer by layer."""
+        calls: list[Call] = []
+        for i, layer in enumerate(self.layers[:count]):
+            calls += layer.forward_calls(weights.packed[i], self.tapes[i], first, last)
+        return calls
 
     def add_losses(self, loss: Loss, task: Task) -> float:
         """The sum of the losses of the newest steps; their error goes to `dy`."""
@@ -266,7 +282,7 @@ class Window:
         weights: ModelWeights,
         task: Task,
         loss: Loss,
-        grads: Sequence[Mapping[str, NDArray]],
+        grads: Grads,
         reach: Reach,
     ) -> float:
         """Run the steps of ``task``, add up its losses, and take their error back.
@@ -306,7 +322,7 @@ class Window:
     def go_back(
         self,
         weights: ModelWeights,
-        grads: Sequence[Mapping[str, NDArray]],
+        grads: Grads,
         steps: Span,
         want_dx: bool = False,
         errors: Mapping[str, NDArray] | None = None,
@@ -327,16 +343,45 @@ class Window:
                 if errors is not None:
                     given = errors[f"{i}.{name}"]
                     error[:, : given.shape[1]] = given
-        for i in reversed(range(len(self.layers))):
-            dx = self._dy[i - 1] if i else self._input_error(want_dx)
-            errors_from = self.layers[i].backward(
-                weights.packed[i], self.tapes[i], steps, self._dy[i], dx, grads[i], self._scratch
-            )
-            if errors_from != steps.errors_from:
-                steps = steps._replace(errors_from=errors_from)
+        make = partial(self._backward_calls, weights, grads, steps, want_dx)
+        values = steps, want_dx, self._fresh.some
+        listed = self._listed_back.get((weights, grads), values, make)
+        if listed is None:
+            errors_from = self._go_back(weights, grads, steps, want_dx)
+        else:
+            calls, errors_from = listed
+            perform(calls)
         for i, name in self._borrowed:
             grads[0][name] += grads[i][name].T
+        return errors_from
+
+    def _go_back(self, weights: ModelWeights, grads: Grads, steps: Span, want_dx: bool) -> int:
+        """`Layer.backward`, layer by layer."""
+        for i in reversed(range(len(self.layers))):
+            given = self._given(i, weights, grads, steps, want_dx)
+            steps = steps._replace(errors_from=self.layers[i].backward(*given))
         return steps.errors_from
+
+    def _backward_calls(
+        self, weights: ModelWeights, grads: Grads, steps: Span, want_dx: bool
+    ) -> tuple[list[Call], int] | None:
+        """What `_go_back` does, and returns, if all layers can say."""
+        calls: list[Call] = []
+        for i in reversed(range(len(self.layers))):
+            given = self._given(i, weights, grads, steps, want_dx)
+            listed = self.layers[i].backward_calls(*given)
+            if listed is None:
+                return None
+            calls += listed[0]
+            steps = steps._replace(errors_from=listed[1])
+        return calls, steps.errors_from
+
+    def _given(
+        self, i: int, weights: ModelWeights, grads: Grads, steps: Span, want_dx: bool
+    ) -> tuple[Any, ...]:
+        """What `Layer.backward` of layer ``i`` is given."""
+        dx = self._dy[i - 1] if i else self._input_error(want_dx)
+        return weights.packed[i], self.tapes[i], steps, self._dy[i], dx, grads[i], self._scratch
 
     def outputs(self, weights: ModelWeights) -> Iterator[tuple[int, NDArray]]:
         """Each layer, and what it put out in the newest steps: (k, B, n_out) or the like."""

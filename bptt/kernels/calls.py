@@ -1,38 +1,72 @@
-"""Calls of kernels from Python whose arguments have the same types every time."""
+"""Calls of kernels from Python, which may be listed first, and made again and again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from operator import is_
+from typing import Any, Generic, TypeVar
 
 from .compile import JIT
 
-__all__ = ["Calls"]
+__all__ = ["Call", "Calls", "Latest", "perform"]
 
 Kernel = Callable[..., Any]
+Call = Callable[[], object]
+"""It does the same every time, to what its arrays then hold."""
+Made = TypeVar("Made")
 
 
-class Calls(dict[Kernel, Kernel]):
-    """``calls[kernel](*args)`` is ``kernel(*args)``, for arguments of the same types every time.
+class Calls:
+    """``calls.bind(kernel, *args)()`` is ``kernel(*args)``, for arguments of the same types always.
 
     Numba looks up the types of all arguments at every call, of tuples number by number, which
-    takes as long as a small product. Here it does so at the first call of each kernel alone, and
-    nobody does at the later ones: so the arguments have to be arrays of the library's own making.
+    takes as long as a small product. Here it does so for the first call of each kernel alone, and
+    nobody does for the later ones: so the arguments have to be arrays of the library's own making.
     A number may be of another type, as far as it can be converted.
     """
 
-    def __missing__(self, kernel: Kernel) -> Kernel:
-        return partial(self._call_first, kernel)
+    def __init__(self) -> None:
+        self._known: dict[Kernel, Kernel] = {}
 
-    def _call_first(self, kernel: Kernel, *args: Any) -> Any:
-        result = kernel(*args)
-        self[kernel] = _compiled(kernel, args) if JIT else kernel
-        return result
+    def bind(self, kernel: Kernel, *args: Any) -> Call:
+        """The call of ``kernel``, which is compiled now if it was not."""
+        known = self._known.get(kernel)
+        if known is None:
+            known = self._known[kernel] = _compiled(kernel, args) if JIT else kernel
+        return partial(known, *args)
+
+
+class Latest(Generic[Made]):
+    """What was made last, which is made anew when what it depends on is another."""
+
+    def __init__(self) -> None:
+        self._objects: tuple[object, ...] = ()
+        self._values: tuple[object, ...] | None = None
+        self._made: Made
+
+    def get(
+        self,
+        objects: tuple[object, ...],
+        values: tuple[object, ...],
+        make: Callable[[], Made],
+    ) -> Made:
+        """It depends on which ``objects`` these are, and on the value of ``values``."""
+        if values != self._values or not all(map(is_, objects, self._objects)):
+            self._made = make()
+            self._objects, self._values = objects, values
+        return self._made
+
+
+def perform(calls: Iterable[Call]) -> None:
+    """Make them one after the other."""
+    for call in calls:
+        call()
 
 
 def _compiled(kernel: Any, args: tuple[Any, ...]) -> Kernel:
-    """What Numba runs for arguments like ``args``, which it has seen before."""
+    """What Numba runs for arguments like ``args``."""
     types = tuple(kernel.typeof_pyval(arg) for arg in args)
+    kernel.compile(types)
     compiled: Kernel = kernel.overloads[types].entry_point
     return compiled

@@ -10,12 +10,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..checks import check_count
+from ..kernels.calls import Call
 from .crew import Crew
 from .lookup import Lookup
 from .marks import Marked
@@ -226,6 +228,11 @@ class Layer(ABC):
     def forward(self, weights: Any, tape: Tape, first: int, last: int) -> None:
         """Run steps ``first`` to ``last``."""
 
+    def forward_calls(self, weights: Any, tape: Tape, first: int, last: int) -> list[Call]:
+        """What `forward` does, listed: to be done again and again while ``tape.fresh.some`` stays
+        as it is."""
+        return [partial(self.forward, weights, tape, first, last)]
+
     @abstractmethod
     def backward(
         self,
@@ -249,6 +256,20 @@ class Layer(ABC):
         -------
         The first step for which ``dx`` was written.
         """
+
+    def backward_calls(
+        self,
+        weights: Any,
+        tape: Tape,
+        steps: Span,
+        dy: NDArray,
+        dx: NDArray | None,
+        grads: Arrays,
+        scratch: Scratch,
+    ) -> tuple[list[Call], int] | None:
+        """What `backward` does, listed like `forward_calls`, and what it returns; None if that is
+        not known before it has done it."""
+        return None
 
     @abstractmethod
     def step(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
+from ..kernels.calls import Call, perform
 from ..kernels.crew import ALONE, Member, free, marks
 
 __all__ = ["Crew"]
@@ -27,18 +28,21 @@ class Crew:
         self._marks = marks(size)
         self._members: list[Member] = [(i, size, self._marks) for i in range(size)]
 
-    def run(self, work: Callable[[Member], None]) -> None:
-        """Run ``work`` for every member at the same time. They may meet in it, as often each."""
+    def run(self, work: Callable[[Member], Iterable[Call]]) -> None:
+        """Make the calls that ``work`` gives, for every member at the same time.
+
+        They may meet in them, as often each.
+        """
         if self.size == 1:
-            work(ALONE)
+            perform(work(ALONE))
             return
         self._marks[:] = 0
         self._run_all([partial(_run, work, member) for member in self._members])
 
 
-def _run(work: Callable[[Member], None], member: Member) -> None:
+def _run(work: Callable[[Member], Iterable[Call]], member: Member) -> None:
     try:
-        work(member)
+        perform(work(member))
     except BaseException:
         free(member)
         raise

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..kernels.calls import Call
 from ..kernels.compile import kernel
 from ..kernels.target import padded, zeros
 from .base import Layer, Room, Span, Tape, check_size
@@ -75,6 +77,12 @@ class Embedding(Layer):
         else:
             _forward(tape.x, weights, tape.y, first, last)
 
+    def forward_calls(self, weights: NDArray, tape: Tape, first: int, last: int) -> list[Call]:
+        if not isinstance(tape.y, Lookup):
+            return super().forward_calls(weights, tape, first, last)
+        self.forward(weights, tape, first, last)
+        return []
+
     def step(
         self,
         params: Mapping[str, NDArray],
@@ -100,6 +108,18 @@ class Embedding(Layer):
         else:
             _backward(tape.x, dy, grads["W"], steps.errors_from, steps.last)
         return steps.last
+
+    def backward_calls(
+        self,
+        weights: NDArray,
+        tape: Tape,
+        steps: Span,
+        dy: NDArray,
+        dx: NDArray | None,
+        grads: Mapping[str, NDArray],
+        scratch: Scratch,
+    ) -> tuple[list[Call], int] | None:
+        return [partial(self.backward, weights, tape, steps, dy, dx, grads, scratch)], steps.last
 
 
 @kernel

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from numpy.typing import DTypeLike, NDArray
 
+from ..kernels.calls import Call
 from ..kernels.crew import ALONE, Member
 from . import gru_after, gru_before
 from .base import Room, Span, Tape
@@ -113,13 +114,13 @@ class GRU(Recurrent):
     def state_errors(self, weights: Any, tape: Tape, first: int) -> None:
         self._form.state_errors(weights, tape, first)
 
-    def _run(self, arrays: Any, weights: Any, first: int, last: int, member: Member) -> None:
-        self._form.run(arrays, weights, first, last, member)
+    def _run(self, arrays: Any, weights: Any, first: int, last: int, member: Member) -> list[Call]:
+        return self._form.run(arrays, weights, first, last, member)
 
     def _run_back(
         self, arrays: Any, weights: Any, dy: NDArray, steps: Span, member: Member
-    ) -> None:
-        self._form.run_back(arrays, weights, dy, steps, member)
+    ) -> list[Call]:
+        return self._form.run_back(arrays, weights, dy, steps, member)
 
     def _gradients(
         self,
@@ -131,8 +132,9 @@ class GRU(Recurrent):
         grads: Mapping[str, NDArray],
         scratch: Scratch,
         member: Member = ALONE,
-    ) -> None:
+    ) -> list[Call]:
         first, last, h = steps.first, steps.last, tape.states["h"]
         out = (grads["Wx"], grads["Wh"][:0], grads["b"])
-        weights.wx.gradients(scratch, first, last, tape.x, h, arrays.dz, out, dx, member)
-        self._form.state_gradients(weights, arrays, steps, grads, scratch, member)
+        calls = weights.wx.gradients(scratch, first, last, tape.x, h, arrays.dz, out, dx, member)
+        calls += self._form.state_gradients(weights, arrays, steps, grads, scratch, member)
+        return calls

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..kernels.calls import Call
 from ..kernels.crew import Member
 from ..kernels.target import empty, padded, zeros
 from .base import Room, Span, Tape
@@ -67,19 +68,22 @@ def make_arrays(n: int, room: Room) -> Arrays:
     )
 
 
-def run(arrays: Arrays, weights: RecurrentWeights, first: int, last: int, member: Member) -> None:
+def run(
+    arrays: Arrays, weights: RecurrentWeights, first: int, last: int, member: Member
+) -> list[Call]:
     """As `Recurrent._run`."""
     wh = weights.wh
     states = arrays.z, arrays.m, arrays.h, arrays.side
-    wh.calls[forward](*states, wh.packed, wh.bias, first, last, wh.part(member))
+    part = wh.part(member)
+    return [wh.calls.bind(forward, *states, wh.packed, wh.bias, first, last, part)]
 
 
 def run_back(
     arrays: Arrays, weights: RecurrentWeights, dy: NDArray, steps: Span, member: Member
-) -> None:
+) -> list[Call]:
     """As `Recurrent._run_back`."""
-    wh = weights.wh
-    wh.calls[backward](tuple(arrays), wh.transposed, dy, tuple(steps), wh.part(member))
+    wh, span = weights.wh, tuple(steps)
+    return [wh.calls.bind(backward, tuple(arrays), wh.transposed, dy, span, wh.part(member))]
 
 
 def state_gradients(
@@ -89,14 +93,16 @@ def state_gradients(
     grads: Mapping[str, NDArray],
     scratch: Scratch,
     member: Member,
-) -> None:
+) -> list[Call]:
     """The gradients of Wh and bh; turns ``arrays.dz`` into the error of s, when nobody reads it as
     what it was."""
     wh, first, last = weights.wh, steps.first, steps.last
-    wh.meet(member)
-    wh.calls[put_last](arrays.dz, arrays.dm, first, last, wh.part(member))
-    out = (grads["Wh"], grads["Wh"][:0], grads["bh"])
-    wh.gradients(scratch, first, last, arrays.h, arrays.h, arrays.dz, out, None, member)
+    out, h, dz = (grads["Wh"], grads["Wh"][:0], grads["bh"]), arrays.h, arrays.dz
+    return [
+        *wh.meeting(member),
+        wh.calls.bind(put_last, dz, arrays.dm, first, last, wh.part(member)),
+        *wh.gradients(scratch, first, last, h, h, dz, out, None, member),
+    ]
 
 
 def state_errors(weights: RecurrentWeights, tape: Tape, first: int) -> None:

@@ -8,12 +8,14 @@ h_t = (1 - z) n + z h_{t-1}
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..kernels.arithmetic import total
+from ..kernels.calls import Call, perform
 from ..kernels.compile import kernel
 from ..kernels.crew import Member
 from ..kernels.delta import gather
@@ -121,16 +123,19 @@ def make_arrays(n: int, room: Room) -> _Arrays:
     )
 
 
-def run(arrays: _Arrays, weights: _Weights, first: int, last: int, member: Member) -> None:
+def run(arrays: _Arrays, weights: _Weights, first: int, last: int, member: Member) -> list[Call]:
     """As `Recurrent._run`."""
-    weights.wh.calls[_forward](tuple(arrays), weights.wh.packed, weights.whn.packed, first, last)
+    wh, whn = weights.wh, weights.whn
+    return [wh.calls.bind(_forward, tuple(arrays), wh.packed, whn.packed, first, last)]
 
 
-def run_back(arrays: _Arrays, weights: _Weights, dy: NDArray, steps: Span, member: Member) -> None:
+def run_back(
+    arrays: _Arrays, weights: _Weights, dy: NDArray, steps: Span, member: Member
+) -> list[Call]:
     """As `Recurrent._run_back`."""
     wh, whn = weights.wh, weights.whn
-    span, part = tuple(steps), wh.part(member)
-    wh.calls[_backward](tuple(arrays), wh.transposed, whn.transposed, dy, span, part)
+    both, span, part = (wh.transposed, whn.transposed), tuple(steps), wh.part(member)
+    return [wh.calls.bind(_backward, tuple(arrays), *both, dy, span, part)]
 
 
 def state_gradients(
@@ -140,8 +145,18 @@ def state_gradients(
     grads: Mapping[str, NDArray],
     scratch: Scratch,
     member: Member,
-) -> None:
+) -> list[Call]:
     """The gradient of Wh."""
+    return [partial(_state_gradients, weights, arrays, steps, grads, scratch)]
+
+
+def _state_gradients(
+    weights: _Weights,
+    arrays: _Arrays,
+    steps: Span,
+    grads: Mapping[str, NDArray],
+    scratch: Scratch,
+) -> None:
     at, dwh = 0, grads["Wh"]
     for packed, a, g in (
         (weights.wh, arrays.h, arrays.dgates),
@@ -149,7 +164,7 @@ def state_gradients(
     ):
         part = np.empty((len(dwh), packed.gates * len(dwh)), dwh.dtype)
         out = (part, part[:0], np.empty_like(part[0]))
-        packed.gradients(scratch, steps.first, steps.last, a, a, g, out, None)
+        perform(packed.gradients(scratch, steps.first, steps.last, a, a, g, out, None))
         dwh[:, at : at + part.shape[1]] = part
         at += part.shape[1]
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..initializers import glorot_uniform
+from ..kernels.calls import Call
 from ..kernels.compile import kernel
-from ..kernels.crew import Member
+from ..kernels.crew import ALONE, Member
 from ..kernels.step import add_row_product
 from ..kernels.target import empty, padded
 from ..kernels.vector import flat
@@ -94,10 +96,14 @@ class Linear(FedBack):
         return Scratch.sizes(self.n_in + 1, self.n_out, 1, dtype)
 
     def forward(self, weights: PackedWeights, tape: Tape, first: int, last: int) -> None:
-        def work(member: Member) -> None:
-            weights.forward(tape.x, first, last, tape.y, member)
+        tape.crew.run(partial(weights.products, tape.x, first, last, tape.y))
 
-        tape.crew.run(work)
+    def forward_calls(
+        self, weights: PackedWeights, tape: Tape, first: int, last: int
+    ) -> list[Call]:
+        if tape.crew.size > 1:
+            return super().forward_calls(weights, tape, first, last)
+        return weights.products(tape.x, first, last, tape.y)
 
     def step(
         self,
@@ -123,14 +129,39 @@ class Linear(FedBack):
         grads: Mapping[str, NDArray],
         scratch: Scratch,
     ) -> int:
-        w, b = grads["W"], grads["b"]
-        first, last = steps.errors_from, steps.last
+        gradients = _gradients(weights, tape, steps, dy, dx, grads, scratch)
+        tape.crew.run(gradients)
+        return steps.errors_from
 
-        def work(member: Member) -> None:
-            weights.gradients(scratch, first, last, tape.x, dy, dy, (w, w[:0], b), dx, member)
+    def backward_calls(
+        self,
+        weights: PackedWeights,
+        tape: Tape,
+        steps: Span,
+        dy: NDArray,
+        dx: NDArray | None,
+        grads: Mapping[str, NDArray],
+        scratch: Scratch,
+    ) -> tuple[list[Call], int] | None:
+        if tape.crew.size > 1:
+            return None
+        gradients = _gradients(weights, tape, steps, dy, dx, grads, scratch)
+        return gradients(ALONE), steps.errors_from
 
-        tape.crew.run(work)
-        return first
+
+def _gradients(
+    weights: PackedWeights,
+    tape: Tape,
+    steps: Span,
+    dy: NDArray,
+    dx: NDArray | None,
+    grads: Mapping[str, NDArray],
+    scratch: Scratch,
+) -> Callable[[Member], list[Call]]:
+    """The calls of a member of the crew."""
+    w, b = grads["W"], grads["b"]
+    here = steps.errors_from, steps.last
+    return partial(weights.gradients, scratch, *here, tape.x, dy, dy, (w, w[:0], b), dx)
 
 
 @kernel

@@ -44,11 +44,9 @@ class Lookup:
         """Write rows[ids] to steps ``first`` to ``last`` of out (K, B, columns)."""
         _spread(self.ids, rows, first, last, out)
 
-    def collect(self, g: NDArray, first: int, last: int) -> NDArray:
-        """Add up g (K, B, columns) over steps ``first`` to ``last`` by id: (V, 1, columns)."""
-        rows = self.rows(g.shape[2])
+    def collect(self, g: NDArray, first: int, last: int, rows: NDArray) -> None:
+        """Add up g (K, B, columns) over steps ``first`` to ``last`` by id, in rows (V, 1, columns)."""
         _collect(self.ids, g, first, last, rows)
-        return rows
 
 
 @kernel

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from numbers import Real
 from types import ModuleType
 from typing import Any, ClassVar
@@ -12,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..kernels.calls import Call
 from ..kernels.crew import ALONE, Member
 from . import lstm_norm, lstm_peepholes, lstm_plain
 from .base import Room, Span, Tape
@@ -161,13 +163,13 @@ class LSTM(Recurrent):
         else:
             super().state_errors(weights, tape, first)
 
-    def _run(self, arrays: Any, weights: Any, first: int, last: int, member: Member) -> None:
-        self._form.run(arrays, weights, self.n, first, last, member)
+    def _run(self, arrays: Any, weights: Any, first: int, last: int, member: Member) -> list[Call]:
+        return self._form.run(arrays, weights, self.n, first, last, member)
 
     def _run_back(
         self, arrays: Any, weights: Any, dy: NDArray, steps: Span, member: Member
-    ) -> None:
-        self._form.run_back(arrays, weights, self.n, dy, steps, member)
+    ) -> list[Call]:
+        return self._form.run_back(arrays, weights, self.n, dy, steps, member)
 
     def _gradients(
         self,
@@ -179,13 +181,14 @@ class LSTM(Recurrent):
         grads: Mapping[str, NDArray],
         scratch: Scratch,
         member: Member = ALONE,
-    ) -> None:
+    ) -> list[Call]:
         if self.layer_norm:
-            lstm_norm.gradients(weights, tape, arrays, steps, dx, grads, scratch)
-            return
-        super()._gradients(weights, tape, arrays, steps, dx, grads, scratch, member)
+            own = weights, tape, arrays, steps, dx, grads, scratch
+            return [partial(lstm_norm.gradients, *own)]
+        calls = super()._gradients(weights, tape, arrays, steps, dx, grads, scratch, member)
         if self.peepholes:
-            lstm_peepholes.gradients(arrays, steps, grads)
+            calls.append(partial(lstm_peepholes.gradients, arrays, steps, grads))
+        return calls
 
     def __str__(self) -> str:
         options = [name for name in ("layer_norm", "peepholes") if getattr(self, name)]

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels.calls import Call, perform
 from ..kernels.crew import Member
 from ..kernels.packing import interleave
 from ..kernels.target import empty, lanes_of, padded, zeros
@@ -89,20 +90,24 @@ def kept(arrays: Arrays) -> dict[str, tuple[NDArray, int]]:
     return {"xn": (arrays.xn, 4), "hn": (arrays.hn, 4), "scales": (arrays.scales, 0)}
 
 
-def run(arrays: Arrays, weights: _Weights, n: int, first: int, last: int, member: Member) -> None:
+def run(
+    arrays: Arrays, weights: _Weights, n: int, first: int, last: int, member: Member
+) -> list[Call]:
     """As `Recurrent._run`, but that z holds x_t Wx alone."""
     values, own, calls = tuple(arrays), (weights.gates, weights.cell), weights.wh.calls
-    calls[normalise](values, *own, n, first, last)
-    calls[forward](values, weights.wh.packed, *own, n, first, last)
+    return [
+        calls.bind(normalise, values, *own, n, first, last),
+        calls.bind(forward, values, weights.wh.packed, *own, n, first, last),
+    ]
 
 
 def run_back(
     arrays: Arrays, weights: _Weights, n: int, dy: NDArray, steps: Span, member: Member
-) -> None:
+) -> list[Call]:
     """As `Recurrent._run_back`."""
     wh, own = weights.wh, (weights.gates, weights.cell)
     span, part = tuple(steps), wh.part(member)
-    wh.calls[backward](tuple(arrays), wh.transposed, *own, n, dy, span, part)
+    return [wh.calls.bind(backward, tuple(arrays), wh.transposed, *own, n, dy, span, part)]
 
 
 def gradients(
@@ -114,19 +119,20 @@ def gradients(
     grads: Mapping[str, NDArray],
     scratch: Scratch,
 ) -> None:
-    """As `Recurrent._gradients`; the errors of the products go to ``arrays.dxn`` and ``dhn``."""
+    """What `Recurrent._gradients` does; the errors of the products go to ``arrays.dxn`` and ``dhn``."""
     first, last = steps.first, steps.last
     n, h, none = weights.wh.n_in, tape.states["h"], grads["Wh"][:0]
     sums = zeros(weights.gates.shape, weights.gates.dtype)
-    weights.wh.calls[product_errors](tuple(arrays), weights.gates, n, first, last, sums)
+    own = tuple(arrays), weights.gates, n
+    weights.wh.calls.bind(product_errors, *own, first, last, sums)()
     for name, found in zip(("gx", "gh", "b"), sums, strict=True):
         grads[name][...] = _natural(found, n)
     of_cell = arrays.dcell[first:last, :, :n].sum(axis=0)
     grads["gc"][...], grads["bc"][...] = of_cell
     out = (grads["Wx"], none, np.empty_like(grads["b"]))
-    weights.wx.gradients(scratch, first, last, tape.x, h, arrays.dxn, out, dx)
+    perform(weights.wx.gradients(scratch, first, last, tape.x, h, arrays.dxn, out, dx))
     out = (grads["Wh"], none, out[2])
-    weights.wh.gradients(scratch, first, last, h, h, arrays.dhn, out, None)
+    perform(weights.wh.gradients(scratch, first, last, h, h, arrays.dhn, out, None))
 
 
 def state_errors(weights: _Weights, tape: Tape) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.arithmetic import fma, total
+from ..kernels.calls import Call
 from ..kernels.compile import kernel
 from ..kernels.crew import Member
 from ..kernels.delta import gather
@@ -101,19 +102,20 @@ def make_arrays(n: int, room: Room) -> _Arrays:
     )
 
 
-def run(arrays: _Arrays, weights: _Weights, n: int, first: int, last: int, member: Member) -> None:
+def run(
+    arrays: _Arrays, weights: _Weights, n: int, first: int, last: int, member: Member
+) -> list[Call]:
     """As `Recurrent._run`."""
-    weights.wh.calls[_forward](
-        arrays.z, arrays.h, arrays.c, weights.p, weights.wh.packed, first, last
-    )
+    wh, states = weights.wh, (arrays.z, arrays.h, arrays.c)
+    return [wh.calls.bind(_forward, *states, weights.p, wh.packed, first, last)]
 
 
 def run_back(
     arrays: _Arrays, weights: _Weights, n: int, dy: NDArray, steps: Span, member: Member
-) -> None:
+) -> list[Call]:
     """As `Recurrent._run_back`."""
-    wh, span = weights.wh, tuple(steps)
-    wh.calls[_backward](tuple(arrays), weights.p, wh.transposed, dy, span, wh.part(member))
+    wh, span, part = weights.wh, tuple(steps), weights.wh.part(member)
+    return [wh.calls.bind(_backward, tuple(arrays), weights.p, wh.transposed, dy, span, part)]
 
 
 def gradients(arrays: _Arrays, steps: Span, grads: Mapping[str, NDArray]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.arithmetic import fma, maximum, total
+from ..kernels.calls import Call
 from ..kernels.compile import kernel, piece
 from ..kernels.crew import Member, meet
 from ..kernels.delta import gather
@@ -91,19 +92,19 @@ def make_arrays(n: int, room: Room) -> _Arrays:
 def run(
     arrays: _Arrays, weights: RecurrentWeights, n: int, first: int, last: int,
     member: Member,
-) -> None:  # fmt: skip
+) -> list[Call]:  # fmt: skip
     """As `Recurrent._run`."""
     wh, states = weights.wh, (arrays.z, arrays.h, arrays.c)
-    wh.calls[_forward](*states, wh.packed, first, last, wh.part(member))
+    return [wh.calls.bind(_forward, *states, wh.packed, first, last, wh.part(member))]
 
 
 def run_back(
     arrays: _Arrays, weights: RecurrentWeights, n: int, dy: NDArray, steps: Span,
     member: Member,
-) -> None:  # fmt: skip
+) -> list[Call]:  # fmt: skip
     """As `Recurrent._run_back`."""
-    wh = weights.wh
-    wh.calls[_backward](tuple(arrays), wh.transposed, dy, tuple(steps), wh.part(member))
+    wh, span = weights.wh, tuple(steps)
+    return [wh.calls.bind(_backward, tuple(arrays), wh.transposed, dy, span, wh.part(member))]
 
 
 @piece

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..kernels.calls import perform
 from ..kernels.compile import kernel
 from ..kernels.target import empty
 from .base import Room, Span, Tape
@@ -64,11 +65,11 @@ class OmegaTape(Tape):
             return
         limits = _least(dz.dtype), steps.clip_delta
         _find_units(dz, self.norms, limits, self.fresh.rows, first, last, self.units)
-        wh.back(self.units, first, last, self.backs)
+        wh.error_products(self.units, first, last, self.backs)()
         _weigh(self.backs, first, last)
         own, bias = np.empty_like(dwh), np.empty_like(dwh[0])
         out = own, own[:0], bias
-        wh.gradients(scratch, first, last, self.backs, self.backs, self.units, out, None)
+        perform(wh.gradients(scratch, first, last, self.backs, self.backs, self.units, out, None))
         dwh += dwh.dtype.type(factor) * own
 
 

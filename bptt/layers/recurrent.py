@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..initializers import glorot_uniform, orthogonal
+from ..kernels.calls import Call
 from ..kernels.crew import ALONE, Member
 from ..kernels.target import empty
 from .base import Span, Tape, check_size
@@ -94,12 +95,11 @@ class Recurrent(FedBack):
         return Scratch.sizes(self.n_in + self.n + 1, self.n, self.gates, dtype)
 
     def forward(self, weights: RecurrentWeights, tape: Tape, first: int, last: int) -> None:
-        def products(member: Member) -> None:
-            weights.wx.forward(tape.x, first, last, tape.arrays.z, member)
+        def products(member: Member) -> list[Call]:
+            return weights.wx.products(tape.x, first, last, tape.arrays.z, member)
 
-        def whole(member: Member) -> None:
-            products(member)
-            self._run(tape.arrays, weights, first, last, member)
+        def whole(member: Member) -> list[Call]:
+            return products(member) + self._run(tape.arrays, weights, first, last, member)
 
         if not tape.fresh.some:
             tape.crew.run(whole)
@@ -108,6 +108,14 @@ class Recurrent(FedBack):
         for stretch in stretches(tape.fresh, first, last):
             with cleared(tape, stretch[:1]):
                 tape.crew.run(partial(self._run, tape.arrays, weights, *stretch))
+
+    def forward_calls(
+        self, weights: RecurrentWeights, tape: Tape, first: int, last: int
+    ) -> list[Call]:
+        if tape.fresh.some or tape.crew.size > 1:
+            return super().forward_calls(weights, tape, first, last)
+        products = weights.wx.products(tape.x, first, last, tape.arrays.z)
+        return products + self._run(tape.arrays, weights, first, last, ALONE)
 
     def backward(
         self,
@@ -119,12 +127,11 @@ class Recurrent(FedBack):
         grads: Mapping[str, NDArray],
         scratch: Scratch,
     ) -> int:
-        def gradients(member: Member) -> None:
-            self._gradients(weights, tape, arrays, steps, dx, grads, scratch, member)
+        def gradients(member: Member) -> list[Call]:
+            return self._gradients(weights, tape, arrays, steps, dx, grads, scratch, member)
 
-        def whole(member: Member) -> None:
-            self._run_back(arrays, weights, dy, steps, member)
-            gradients(member)
+        def whole(member: Member) -> list[Call]:
+            return self._run_back(arrays, weights, dy, steps, member) + gradients(member)
 
         arrays = tape.used = tape.arrays if steps.consume else apart(tape)
         if not tape.fresh.some:
@@ -143,13 +150,32 @@ class Recurrent(FedBack):
             _join(tape, arrays, steps)
         return steps.first
 
+    def backward_calls(
+        self,
+        weights: RecurrentWeights,
+        tape: Tape,
+        steps: Span,
+        dy: NDArray,
+        dx: NDArray | None,
+        grads: Mapping[str, NDArray],
+        scratch: Scratch,
+    ) -> tuple[list[Call], int] | None:
+        if tape.fresh.some or tape.crew.size > 1:
+            return None
+        arrays = tape.arrays if steps.consume else apart(tape)
+        return [
+            partial(setattr, tape, "used", arrays),
+            *self._run_back(arrays, weights, dy, steps, ALONE),
+            *self._gradients(weights, tape, arrays, steps, dx, grads, scratch),
+        ], steps.first
+
     def state_errors(self, weights: RecurrentWeights, tape: Tape, first: int) -> None:
         weights.wh.back_step(tape.used.dz, first, tape.errors["h"])
 
     @abstractmethod
     def _run(
         self, arrays: Any, weights: RecurrentWeights, first: int, last: int, member: Member
-    ) -> None:
+    ) -> list[Call]:
         """The loop forward: ``arrays.z`` holds x_t Wx + b.
 
         member : whose units are run; the only one unless the layer `divides`.
@@ -159,7 +185,7 @@ class Recurrent(FedBack):
     def _run_back(
         self, arrays: Any, weights: RecurrentWeights, dy: NDArray, steps: Span,
         member: Member,
-    ) -> None:  # fmt: skip
+    ) -> list[Call]:  # fmt: skip
         """The loop back: leaves the error of z in ``arrays.dz``, which may be z."""
 
     def _gradients(
@@ -172,11 +198,11 @@ class Recurrent(FedBack):
         grads: Mapping[str, NDArray],
         scratch: Scratch,
         member: Member = ALONE,
-    ) -> None:
+    ) -> list[Call]:
         """``dx`` and every gradient, from what the loop back left in ``arrays``."""
         first, last, h = steps.first, steps.last, tape.states["h"]
         out = (grads["Wx"], grads["Wh"], grads["b"])
-        weights.wx.gradients(scratch, first, last, tape.x, h, arrays.dz, out, dx, member)
+        return weights.wx.gradients(scratch, first, last, tape.x, h, arrays.dz, out, dx, member)
 
 
 def measures(parts: NDArray) -> NDArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..checks import check_amount
 from ..kernels.activations import ACTIVATIONS, activate, check_activation, slope
+from ..kernels.calls import Call
 from ..kernels.compile import allocating_kernel, kernel
 from ..kernels.crew import ALONE, Member, meet
 from ..kernels.delta import gather
@@ -108,17 +110,19 @@ class RNN(Recurrent):
     def _run(
         self, arrays: _Arrays, weights: RecurrentWeights, first: int, last: int,
         member: Member,
-    ) -> None:  # fmt: skip
+    ) -> list[Call]:  # fmt: skip
         wh, number = weights.wh, ACTIVATIONS[self.activation]
-        wh.calls[_forward](arrays.h, wh.packed, number, first, last, wh.part(member))
+        part = wh.part(member)
+        return [wh.calls.bind(_forward, arrays.h, wh.packed, number, first, last, part)]
 
     def _run_back(
         self, arrays: _Arrays, weights: RecurrentWeights, dy: NDArray, steps: Span,
         member: Member,
-    ) -> None:  # fmt: skip
+    ) -> list[Call]:  # fmt: skip
         wh, number = weights.wh, ACTIVATIONS[self.activation]
-        part = wh.part(member)
-        wh.calls[_backward](tuple(arrays), wh.transposed, dy, number, tuple(steps), part)
+        span, part = tuple(steps), wh.part(member)
+        values = tuple(arrays)
+        return [wh.calls.bind(_backward, values, wh.transposed, dy, number, span, part)]
 
     def _gradients(
         self,
@@ -130,11 +134,12 @@ class RNN(Recurrent):
         grads: Mapping[str, NDArray],
         scratch: Scratch,
         member: Member = ALONE,
-    ) -> None:
-        super()._gradients(weights, tape, arrays, steps, dx, grads, scratch, member)
+    ) -> list[Call]:
+        calls = super()._gradients(weights, tape, arrays, steps, dx, grads, scratch, member)
         if self.omega:
-            factor = self.omega * steps.scale
-            tape.add_gradient(factor, weights.wh, arrays.dz, steps, grads["Wh"], scratch)
+            own = self.omega * steps.scale, weights.wh, arrays.dz, steps, grads["Wh"], scratch
+            calls.append(partial(tape.add_gradient, *own))
+        return calls
 
 
 class _Arrays(NamedTuple):

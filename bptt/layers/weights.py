@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..kernels.calls import Calls
+from ..kernels.calls import Call, Calls
 from ..kernels.crew import ALONE, Member, Part, meet, part_of, whole_part
 from ..kernels.narrow import FEW, few_back, pack_few
 from ..kernels.outer import accumulate, scratch_sizes
@@ -88,13 +89,13 @@ class PackedWeights:
         """Pack for going forward; ``b`` may be of the last columns alone."""
         panels, _, width, _ = self.packed
         b = self._no_bias if b is None else b
-        self.calls[pack](w, b, self.gates, width, panels, self.bias)
+        self.calls.bind(pack, w, b, self.gates, width, panels, self.bias)()
 
     def pack_transposed(self, w: NDArray) -> None:
         """Pack for going back."""
-        self.calls[pack_transposed](w, self.gates, self.transposed[0])
+        self.calls.bind(pack_transposed, w, self.gates, self.transposed[0])()
         if self._few is not None:
-            self.calls[pack_few](w, self.gates, self._few)
+            self.calls.bind(pack_few, w, self.gates, self._few)()
 
     def part(self, member: Member) -> Part:
         """What of the units is the member's."""
@@ -113,39 +114,37 @@ class PackedWeights:
         first, end, first_panel, end_panel = self.part(member)[3:]
         return (first_panel, end_panel) if self.gates == 1 else (first, end)
 
-    def meet(self, member: Member) -> None:
-        """As the kernel of that name."""
-        if member[1] > 1:
-            self.calls[meet](*member)
+    def meeting(self, member: Member) -> list[Call]:
+        """That of all members, if there are others."""
+        return [self.calls.bind(meet, *member)] if member[1] > 1 else []
 
-    def forward(
+    def products(
         self, x: NDArray | Lookup, first: int, last: int, y: NDArray, member: Member = ALONE
-    ) -> None:
+    ) -> list[Call]:
         """Steps ``first`` to ``last`` of y (K, B, G·Np) = x @ W + b, x (K, B, n_in or wider).
 
         member : whose units are computed; the first's are all, and others wait, if x is a `Lookup`.
         """
         if isinstance(x, Lookup):
+            calls: list[Call] = []
             if member[0] == 0:
                 rows = x.rows(y.shape[2])
-                self.forward(x.table, 0, len(rows), rows)
-                x.spread(rows, first, last, y)
-            self.meet(member)
-            return
+                calls = self.products(x.table, 0, len(rows), rows)
+                calls.append(partial(x.spread, rows, first, last, y))
+            return calls + self.meeting(member)
         panels = self._panels(member)
-        self.calls[step_products](x, self.packed, self.bias, y, first, last, *panels)
+        return [self.calls.bind(step_products, x, self.packed, self.bias, y, first, last, *panels)]
 
-    def back(self, g: NDArray, first: int, last: int, dx: NDArray) -> None:
+    def error_products(self, g: NDArray, first: int, last: int, dx: NDArray) -> Call:
         """Steps ``first`` to ``last`` of dx (K, B, padded n_in) = g @ W.T, for g (K, B, G·Np)."""
         if self._few is not None:
-            self.calls[few_back](g, self._few, dx, first, last)
-            return
-        panels = self._whole_back
-        self.calls[step_products](g, self.transposed, self._zeros, dx, first, last, *panels)
+            return self.calls.bind(few_back, g, self._few, dx, first, last)
+        w, panels = self.transposed, self._whole_back
+        return self.calls.bind(step_products, g, w, self._zeros, dx, first, last, *panels)
 
     def back_step(self, g: NDArray, step: int, dx: NDArray) -> None:
         """One ``step`` of dx (B, padded n_in) = g @ W.T, bit by bit as in a loop over time."""
-        self.calls[step_back](g, step, self.transposed, self._zeros, dx)
+        self.calls.bind(step_back, g, step, self.transposed, self._zeros, dx)()
 
     def gradients(
         self,
@@ -158,7 +157,7 @@ class PackedWeights:
         out: tuple[NDArray, NDArray, NDArray],
         dx: NDArray | None,
         member: Member = ALONE,
-    ) -> None:
+    ) -> list[Call]:
         """The gradients of weights, bias and x from errors g of x @ Wx + h @ Wh + b.
 
         Parameters
@@ -172,19 +171,23 @@ class PackedWeights:
             the steps. What there is to do for each id of a `Lookup` is the first's.
         """
         if not isinstance(x, Lookup):
-            self._outer(scratch, first, last, x, h, g, out, member)
+            calls = [self._outer(scratch, first, last, x, h, g, out, member)]
             if dx is not None:
-                self.back(g, *_own_steps(member, first, last), dx)
-            return
-        dwx, dwh, db = out
+                calls.append(self.error_products(g, *_own_steps(member, first, last), dx))
+            return calls
+        (dwx, dwh, db), calls = out, []
         if member[0] == 0:
-            rows = x.collect(g, first, last)
-            self._outer(scratch, 0, len(rows), x.table, x.table, rows, (dwx, dwh[:0], db))
+            rows, none = x.rows(g.shape[2]), dwh[:0]
+            calls = [
+                partial(x.collect, g, first, last, rows),
+                self._outer(scratch, 0, len(rows), x.table, x.table, rows, (dwx, none, db)),
+            ]
             if dx is not None:
-                self.back(rows, 0, len(rows), dx)
-        self.meet(member)
+                calls.append(self.error_products(rows, 0, len(rows), dx))
+        calls += self.meeting(member)
         if len(dwh):
-            self._outer(scratch, first, last, h, h, g, (dwh, dwh[:0], db), member)
+            calls.append(self._outer(scratch, first, last, h, h, g, (dwh, dwh[:0], db), member))
+        return calls
 
     def _outer(
         self,
@@ -196,9 +199,10 @@ class PackedWeights:
         g: NDArray,
         out: tuple[NDArray, NDArray, NDArray],
         member: Member = ALONE,
-    ) -> None:
+    ) -> Call:
         """``out`` = [x h 1].T @ g, for the member's own units."""
-        self.calls[accumulate](
+        return self.calls.bind(
+            accumulate,
             x,
             h,
             g,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..checks import check_fraction
+from ..kernels.calls import perform
 from . import zoneout_gru, zoneout_lstm, zoneout_rnn
 from .base import Layer, Room, Span, Tape
 from .gru import GRU
@@ -132,7 +133,7 @@ class Zoneout(Layer):
 
     def forward(self, weights: Any, tape: _Tape, first: int, last: int) -> None:
         self._draw(tape, first, last)
-        weights.wx.forward(tape.x, first, last, tape.arrays.z)
+        perform(weights.wx.products(tape.x, first, last, tape.arrays.z))
         for start, stop in stretches(tape.fresh, first, last):
             with cleared(tape, [start]):
                 self._loops.run(self.layer, tape.arrays, tape.zone, weights, start, stop)
@@ -162,7 +163,8 @@ class Zoneout(Layer):
                 if start > steps.first:
                     self.state_errors(weights, tape, start)
         with cleared(tape, [start for start, _ in parts]):
-            self.layer._gradients(weights, tape, arrays, steps, dx, grads, scratch)
+            own = weights, tape, arrays, steps, dx, grads, scratch
+            perform(self.layer._gradients(*own))
         return steps.first
 
     def state_errors(self, weights: Any, tape: _Tape, first: int) -> None:

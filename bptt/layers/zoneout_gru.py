@@ -25,10 +25,10 @@ def run(layer: GRU, arrays: Any, zone: Zone, weights: Any, first: int, last: int
     values, wh = tuple(arrays), weights.wh
     if layer.reset_after:
         part = wh.part(ALONE)
-        wh.calls[_forward_after](values, zone.h, wh.packed, wh.bias, first, last, part)
+        wh.calls.bind(_forward_after, values, zone.h, wh.packed, wh.bias, first, last, part)()
     else:
         packed = wh.packed, weights.whn.packed
-        wh.calls[_forward_before](values, zone.h, *packed, first, last)
+        wh.calls.bind(_forward_before, values, zone.h, *packed, first, last)()
 
 
 def run_back(layer: GRU, arrays: Any, zone: Zone, weights: Any, dy: NDArray, steps: Span) -> None:
@@ -36,10 +36,10 @@ def run_back(layer: GRU, arrays: Any, zone: Zone, weights: Any, dy: NDArray, ste
     values, wh = (tuple(arrays), tuple(zone)), weights.wh
     span, part = tuple(steps), wh.part(ALONE)
     if layer.reset_after:
-        wh.calls[_backward_after](*values, wh.transposed, dy, span, part)
+        wh.calls.bind(_backward_after, *values, wh.transposed, dy, span, part)()
     else:
         transposed = wh.transposed, weights.whn.transposed
-        wh.calls[_backward_before](*values, *transposed, dy, span, part)
+        wh.calls.bind(_backward_before, *values, *transposed, dy, span, part)()
 
 
 @kernel

@@ -27,7 +27,7 @@ def run(
     """As `Recurrent._run`."""
     wh, states = weights.wh, (arrays.z, arrays.h, arrays.c)
     zones = zone.h, zone.c, zone.inner
-    wh.calls[_forward](*states, *zones, wh.packed, first, last, wh.part(ALONE))
+    wh.calls.bind(_forward, *states, *zones, wh.packed, first, last, wh.part(ALONE))()
 
 
 def run_back(
@@ -36,7 +36,7 @@ def run_back(
 ) -> None:  # fmt: skip
     """As `Recurrent._run_back`."""
     wh, values = weights.wh, (tuple(arrays), tuple(zone))
-    wh.calls[_backward](*values, wh.transposed, dy, tuple(steps), wh.part(ALONE))
+    wh.calls.bind(_backward, *values, wh.transposed, dy, tuple(steps), wh.part(ALONE))()
 
 
 @kernel

@@ -24,7 +24,9 @@ def run(
 ) -> None:  # fmt: skip
     """As `Recurrent._run`."""
     wh, number = weights.wh, ACTIVATIONS[layer.activation]
-    wh.calls[_forward](arrays.h, zone.h, zone.inner, wh.packed, number, first, last, wh.part(ALONE))
+    wh.calls.bind(
+        _forward, arrays.h, zone.h, zone.inner, wh.packed, number, first, last, wh.part(ALONE)
+    )()
 
 
 def run_back(
@@ -34,7 +36,7 @@ def run_back(
     """As `Recurrent._run_back`."""
     wh, number, values = weights.wh, ACTIVATIONS[layer.activation], (tuple(arrays), tuple(zone))
     part = wh.part(ALONE)
-    wh.calls[_backward](*values, wh.transposed, dy, number, tuple(steps), part)
+    wh.calls.bind(_backward, *values, wh.transposed, dy, number, tuple(steps), part)()
 
 
 @kernel
