@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .block import Block
+from .kernels.calls import Call, perform
 from .layers import Layer
 
 __all__ = ["ModelWeights", "gradient_parts", "parts", "together"]
@@ -47,17 +48,25 @@ class ModelWeights:
         self.layers = layers
         self.params = together(params, buffers, layers)
         self.packed = [layer.weights(params.dtype) for layer in layers]
-        triples = list(zip(layers, self.params, self.packed, strict=True))
-        self._forward = [partial(layer.pack, p, packed) for layer, p, packed in triples]
-        back = [partial(layer.pack_back, p, packed) for layer, p, packed in triples]
-        # Two who take turns then have the largest layer half each.
-        self._both = self._forward + back[::-1]
 
-    def packing(self, back: bool) -> list[Callable[[], None]]:
-        """The pieces of work that pack all layers for going forward, and back if wanted."""
+    @cached_property
+    def _forward(self) -> list[Call]:
+        return self._listed(lambda layer, *given: layer.packing(*given))
+
+    @cached_property
+    def _both(self) -> list[Call]:
+        back = self._listed(lambda layer, *given: layer.packing_back(*given))
+        # Two who take turns then have the largest layer half each.
+        return self._forward + back[::-1]
+
+    def _listed(self, calls: Callable[..., list[Call]]) -> list[Call]:
+        given = zip(self.layers, self.params, self.packed, strict=True)
+        return [call for each in given for call in calls(*each)]
+
+    def packing(self, back: bool) -> list[Call]:
+        """What packs all layers for going forward, and back if wanted, in any order."""
         return self._both if back else self._forward
 
     def pack(self, back: bool) -> None:
         """Pack all layers for going forward, and back if wanted, on the caller's thread."""
-        for work in self.packing(back):
-            work()
+        perform(self.packing(back))

@@ -200,7 +200,7 @@ class Layer(ABC):
     def initialize(self, params: Arrays, rng: np.random.Generator) -> None:
         """Fill fresh parameters and buffers, which are zero.
 
-        Here, in `pack`, `pack_back` and `step`, ``params`` holds the buffers too, and what is
+        Here, in `packing`, `packing_back` and `step`, ``params`` holds the buffers too, and what is
         borrowed, which is not C-contiguous.
         """
 
@@ -209,12 +209,12 @@ class Layer(ABC):
         """Room for the packed parameters, shared by all workers."""
 
     @abstractmethod
-    def pack(self, params: Arrays, weights: Any) -> None:
-        """Pack the parameters for `forward`."""
+    def packing(self, params: Arrays, weights: Any) -> list[Call]:
+        """What packs the parameters for `forward`."""
 
     @abstractmethod
-    def pack_back(self, params: Arrays, weights: Any) -> None:
-        """Pack the parameters for `backward`."""
+    def packing_back(self, params: Arrays, weights: Any) -> list[Call]:
+        """What packs the parameters for `backward`."""
 
     @abstractmethod
     def tape(self, x: NDArray | Lookup, room: Room) -> Tape:

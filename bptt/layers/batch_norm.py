@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..checks import check_bound, check_share
+from ..kernels.calls import Call
 from ..kernels.compile import kernel
 from ..kernels.target import padded, zeros
 from .base import Room, Span, Tape
@@ -74,7 +76,10 @@ class BatchNorm(Parameterless):
     def weights(self, dtype: DTypeLike) -> _Weights:
         return _Weights(*zeros((2, self.n), dtype), *np.zeros((2, self.n)))
 
-    def pack(self, params: Mapping[str, NDArray], weights: _Weights) -> None:
+    def packing(self, params: Mapping[str, NDArray], weights: _Weights) -> list[Call]:
+        return [partial(self._pack, params, weights)]
+
+    def _pack(self, params: Mapping[str, NDArray], weights: _Weights) -> None:
         weights.gamma[...], weights.beta[...] = params["gamma"], params["beta"]
         weights.mean[...], weights.factor[...] = params["running_mean"], self._factor(params)
 

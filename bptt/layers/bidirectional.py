@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..kernels.calls import Call
 from ..kernels.target import padded, zeros
 from .base import Layer, Room, Span, Tape
 from .lookup import Lookup
@@ -89,13 +90,13 @@ class Bidirectional(Layer):
     def weights(self, dtype: DTypeLike) -> tuple[Any, Any]:
         return self.layer.weights(dtype), self.layer.weights(dtype)
 
-    def pack(self, params: Mapping[str, NDArray], weights: tuple[Any, Any]) -> None:
-        for part, packed in zip(_apart(params), weights, strict=True):
-            self.layer.pack(part, packed)
+    def packing(self, params: Mapping[str, NDArray], weights: tuple[Any, Any]) -> list[Call]:
+        ways = zip(_apart(params), weights, strict=True)
+        return [call for way in ways for call in self.layer.packing(*way)]
 
-    def pack_back(self, params: Mapping[str, NDArray], weights: tuple[Any, Any]) -> None:
-        for part, packed in zip(_apart(params), weights, strict=True):
-            self.layer.pack_back(part, packed)
+    def packing_back(self, params: Mapping[str, NDArray], weights: tuple[Any, Any]) -> list[Call]:
+        ways = zip(_apart(params), weights, strict=True)
+        return [call for way in ways for call in self.layer.packing_back(*way)]
 
     def scratch_sizes(self, dtype: DTypeLike) -> tuple[int, int, int]:
         return self.layer.scratch_sizes(dtype)

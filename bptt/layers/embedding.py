@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -56,11 +56,11 @@ class Embedding(Layer):
     def weights(self, dtype: DTypeLike) -> NDArray:
         return np.empty((self.n_ids, self.n_out), dtype)
 
-    def pack(self, params: Mapping[str, NDArray], weights: NDArray) -> None:
-        weights[...] = params["W"]
+    def packing(self, params: Mapping[str, NDArray], weights: NDArray) -> list[Call]:
+        return [partial(np.copyto, weights, params["W"])]
 
-    def pack_back(self, params: Mapping[str, NDArray], weights: Any) -> None:
-        """The way back needs no weights."""
+    def packing_back(self, params: Mapping[str, NDArray], weights: NDArray) -> list[Call]:
+        return []
 
     def tape(self, x: NDArray, room: Room) -> Tape:
         width = padded(self.n_out, room.dtype)

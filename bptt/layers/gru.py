@@ -79,14 +79,14 @@ class GRU(Recurrent):
     def weights(self, dtype: DTypeLike) -> Any:
         return self._form.make_weights(self.n_in, self.n, dtype)
 
-    def pack(self, params: Mapping[str, NDArray], weights: Any) -> None:
-        weights.wx.pack(params["Wx"], params["b"])
-        self._form.pack(params, weights)
+    def packing(self, params: Mapping[str, NDArray], weights: Any) -> list[Call]:
+        inputs = weights.wx.packing(params["Wx"], params["b"])
+        return inputs + self._form.packing(params, weights)
 
-    def pack_back(self, params: Mapping[str, NDArray], weights: Any) -> None:
+    def packing_back(self, params: Mapping[str, NDArray], weights: Any) -> list[Call]:
         params = self.returning(params)
-        weights.wx.pack_transposed(params["Wx"])
-        self._form.pack_back(params, weights)
+        inputs = weights.wx.packing_transposed(params["Wx"])
+        return inputs + self._form.packing_back(params, weights)
 
     def tape(self, x: NDArray | Lookup, room: Room) -> Tape:
         arrays = self._form.make_arrays(self.n, room)

@@ -23,7 +23,7 @@ from .gru_after_loops import Arrays, backward, forward, put_last
 from .recurrent import RecurrentWeights
 from .weights import PackedWeights, Scratch
 
-__all__ = ["make_arrays", "make_weights", "pack", "pack_back", "run", "run_back", "state_errors",
+__all__ = ["make_arrays", "make_weights", "packing", "packing_back", "run", "run_back", "state_errors",
            "state_gradients"]  # fmt: skip
 
 _GATES = np.int64(3)
@@ -37,14 +37,14 @@ def make_weights(n_in: int, n: int, dtype: DTypeLike) -> RecurrentWeights:
     )
 
 
-def pack(params: Mapping[str, NDArray], weights: RecurrentWeights) -> None:
-    """As `Layer.pack`, for the parameters at h_{t-1}."""
-    weights.wh.pack(params["Wh"], params["bh"])
+def packing(params: Mapping[str, NDArray], weights: RecurrentWeights) -> list[Call]:
+    """As `Layer.packing`, for the parameters at h_{t-1}."""
+    return weights.wh.packing(params["Wh"], params["bh"])
 
 
-def pack_back(params: Mapping[str, NDArray], weights: RecurrentWeights) -> None:
-    """As `Layer.pack_back`, for the parameters at h_{t-1}."""
-    weights.wh.pack_transposed(params["Wh"])
+def packing_back(params: Mapping[str, NDArray], weights: RecurrentWeights) -> list[Call]:
+    """As `Layer.packing_back`, for the parameters at h_{t-1}."""
+    return weights.wh.packing_transposed(params["Wh"])
 
 
 def make_arrays(n: int, room: Room) -> Arrays:

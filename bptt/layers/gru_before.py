@@ -26,8 +26,8 @@ from ..kernels.vector import lanes, load, splat, store
 from .base import Room, Span, Tape
 from .weights import PackedWeights, Scratch
 
-__all__ = ["make_arrays", "make_weights", "pack", "pack_back", "run", "run_back", "state_errors",
-           "state_gradients"]  # fmt: skip
+__all__ = ["make_arrays", "make_weights", "packing", "packing_back", "run", "run_back",
+           "state_errors", "state_gradients"]  # fmt: skip
 
 
 class _Weights(NamedTuple):
@@ -83,21 +83,19 @@ def make_weights(n_in: int, n: int, dtype: DTypeLike) -> _Weights:
 def _halves(wh: NDArray) -> tuple[NDArray, NDArray]:
     """The columns of r and z, and those of n."""
     columns = 2 * len(wh)
-    return np.ascontiguousarray(wh[:, :columns]), np.ascontiguousarray(wh[:, columns:])
+    return wh[:, :columns], wh[:, columns:]
 
 
-def pack(params: Mapping[str, NDArray], weights: _Weights) -> None:
-    """As `Layer.pack`, for the parameters at h_{t-1}."""
+def packing(params: Mapping[str, NDArray], weights: _Weights) -> list[Call]:
+    """As `Layer.packing`, for the parameters at h_{t-1}."""
     gates, n = _halves(params["Wh"])
-    weights.wh.pack(gates)
-    weights.whn.pack(n)
+    return weights.wh.packing(gates) + weights.whn.packing(n)
 
 
-def pack_back(params: Mapping[str, NDArray], weights: _Weights) -> None:
-    """As `Layer.pack_back`, for the parameters at h_{t-1}."""
+def packing_back(params: Mapping[str, NDArray], weights: _Weights) -> list[Call]:
+    """As `Layer.packing_back`, for the parameters at h_{t-1}."""
     gates, n = _halves(params["Wh"])
-    weights.wh.pack_transposed(gates)
-    weights.whn.pack_transposed(n)
+    return weights.wh.packing_transposed(gates) + weights.whn.packing_transposed(n)
 
 
 def make_arrays(n: int, room: Room) -> _Arrays:

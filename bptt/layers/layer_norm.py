@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..checks import check_bound
 from ..kernels.arithmetic import total
+from ..kernels.calls import Call
 from ..kernels.compile import kernel
 from ..kernels.target import padded, zeros
 from ..kernels.vector import lanes, load, splat
@@ -59,8 +61,9 @@ class LayerNorm(Parameterless):
     def weights(self, dtype: DTypeLike) -> _Weights:
         return _Weights(zeros((self.n,), dtype), zeros((self.n,), dtype))
 
-    def pack(self, params: Mapping[str, NDArray], weights: _Weights) -> None:
-        weights.gamma[...], weights.beta[...] = params["gamma"], params["beta"]
+    def packing(self, params: Mapping[str, NDArray], weights: _Weights) -> list[Call]:
+        pairs = zip(weights, (params["gamma"], params["beta"]), strict=True)
+        return [partial(np.copyto, *pair) for pair in pairs]
 
     def tape(self, x: NDArray, room: Room) -> Tape:
         shape = room.lanes, padded(self.n, room.dtype)

@@ -82,11 +82,11 @@ class Linear(FedBack):
     def weights(self, dtype: DTypeLike) -> PackedWeights:
         return PackedWeights(self.n_in, self.n_out, 1, dtype)
 
-    def pack(self, params: Mapping[str, NDArray], weights: PackedWeights) -> None:
-        weights.pack(np.ascontiguousarray(params["W"]), params["b"])
+    def packing(self, params: Mapping[str, NDArray], weights: PackedWeights) -> list[Call]:
+        return weights.packing(params["W"], params["b"])
 
-    def pack_back(self, params: Mapping[str, NDArray], weights: PackedWeights) -> None:
-        weights.pack_transposed(np.ascontiguousarray(self.returning(params)["W"]))
+    def packing_back(self, params: Mapping[str, NDArray], weights: PackedWeights) -> list[Call]:
+        return weights.packing_transposed(self.returning(params)["W"])
 
     def tape(self, x: NDArray | Lookup, room: Room) -> Tape:
         y = empty((room.rows, room.lanes, padded(self.n_out, room.dtype)), room.dtype)

@@ -45,7 +45,7 @@ class Lookup:
         _spread(self.ids, rows, first, last, out)
 
     def collect(self, g: NDArray, first: int, last: int, rows: NDArray) -> None:
-        """Add up g (K, B, columns) over steps ``first`` to ``last`` by id, in rows (V, 1, columns)."""
+        """Add up g (K, B, columns) of steps ``first`` to ``last``, by id, to rows (V, 1, N)."""
         _collect(self.ids, g, first, last, rows)
 
 

@@ -125,8 +125,8 @@ class LSTM(Recurrent):
     def weights(self, dtype: DTypeLike) -> Any:
         return self._form.make_weights(super().weights(dtype))
 
-    def pack(self, params: Mapping[str, NDArray], weights: Any) -> None:
-        self._form.pack(params, weights)
+    def packing(self, params: Mapping[str, NDArray], weights: Any) -> list[Call]:
+        return self._form.packing(params, weights)
 
     def tape(self, x: NDArray | Lookup, room: Room) -> Tape:
         arrays = self._form.make_arrays(self.n, room)

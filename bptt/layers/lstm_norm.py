@@ -12,6 +12,7 @@ error of the gates' arguments, from which those of both products, of gains and o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +27,7 @@ from .lstm_norm_loops import Arrays, backward, forward, normalise, product_error
 from .recurrent import RecurrentWeights
 from .weights import PackedWeights, Scratch
 
-__all__ = ["gradients", "kept", "make_arrays", "make_weights", "pack", "run", "run_back",
+__all__ = ["gradients", "kept", "make_arrays", "make_weights", "packing", "run", "run_back",
            "state_errors"]  # fmt: skip
 
 
@@ -47,10 +48,17 @@ def make_weights(packed: RecurrentWeights) -> _Weights:
     return _Weights(*packed, zeros((3, len(bias)), bias.dtype), cell)
 
 
-def pack(params: Mapping[str, NDArray], weights: _Weights) -> None:
-    """As `Layer.pack`."""
-    weights.wx.pack(params["Wx"])
-    weights.wh.pack(params["Wh"])
+def packing(params: Mapping[str, NDArray], weights: _Weights) -> list[Call]:
+    """As `Layer.packing`."""
+    return [
+        *weights.wx.packing(params["Wx"]),
+        *weights.wh.packing(params["Wh"]),
+        partial(_pack, params, weights),
+    ]
+
+
+def _pack(params: Mapping[str, NDArray], weights: _Weights) -> None:
+    """What is no matrix."""
     for name, to in zip(("gx", "gh", "b"), weights.gates, strict=True):
         interleave(params[name], weights.wh.gates, weights.wh.units, to)
     for name, to in zip(("gc", "bc"), weights.cell, strict=False):
@@ -119,7 +127,7 @@ def gradients(
     grads: Mapping[str, NDArray],
     scratch: Scratch,
 ) -> None:
-    """What `Recurrent._gradients` does; the errors of the products go to ``arrays.dxn`` and ``dhn``."""
+    """What `Recurrent._gradients` lists; the errors of products go to ``arrays.dxn``, ``dhn``."""
     first, last = steps.first, steps.last
     n, h, none = weights.wh.n_in, tape.states["h"], grads["Wh"][:0]
     sums = zeros(weights.gates.shape, weights.gates.dtype)

@@ -12,6 +12,7 @@ step, and through o of this one.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +32,7 @@ from .lstm_plain import add_products
 from .recurrent import RecurrentWeights
 from .weights import PackedWeights
 
-__all__ = ["gradients", "make_arrays", "make_weights", "pack", "run", "run_back"]
+__all__ = ["gradients", "make_arrays", "make_weights", "packing", "run", "run_back"]
 
 
 class _Weights(NamedTuple):
@@ -73,12 +74,14 @@ def make_weights(packed: RecurrentWeights) -> _Weights:
     return _Weights(*packed, zeros((3, len(bias) // 4), bias.dtype))
 
 
-def pack(params: Mapping[str, NDArray], weights: _Weights) -> None:
-    """As `Layer.pack`."""
-    weights.wx.pack(params["Wx"], params["b"])
-    weights.wh.pack(params["Wh"])
+def packing(params: Mapping[str, NDArray], weights: _Weights) -> list[Call]:
+    """As `Layer.packing`."""
     p = params["p"]
-    weights.p[:, : p.shape[1]] = p
+    return [
+        *weights.wx.packing(params["Wx"], params["b"]),
+        *weights.wh.packing(params["Wh"]),
+        partial(np.copyto, weights.p[:, : p.shape[1]], p),
+    ]
 
 
 def make_arrays(n: int, room: Room) -> _Arrays:

@@ -26,7 +26,7 @@ from ..kernels.vector import ask_row, flat, lanes, load, splat, store
 from .base import Room, Span
 from .recurrent import RecurrentWeights
 
-__all__ = ["add_products", "backward_cell", "make_arrays", "make_weights", "pack", "run",
+__all__ = ["add_products", "backward_cell", "make_arrays", "make_weights", "packing", "run",
            "run_back"]  # fmt: skip
 
 
@@ -63,10 +63,9 @@ def make_weights(packed: RecurrentWeights) -> RecurrentWeights:
     return packed
 
 
-def pack(params: Mapping[str, NDArray], weights: RecurrentWeights) -> None:
-    """As `Layer.pack`."""
-    weights.wx.pack(params["Wx"], params["b"])
-    weights.wh.pack(params["Wh"])
+def packing(params: Mapping[str, NDArray], weights: RecurrentWeights) -> list[Call]:
+    """As `Layer.packing`."""
+    return weights.wx.packing(params["Wx"], params["b"]) + weights.wh.packing(params["Wh"])
 
 
 def make_arrays(n: int, room: Room) -> _Arrays:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..kernels.calls import Call
 from .base import Layer, check_size
 
 __all__ = ["Parameterless"]
@@ -40,11 +41,11 @@ class Parameterless(Layer):
     def weights(self, dtype: DTypeLike) -> None:
         return None
 
-    def pack(self, params: Mapping[str, NDArray], weights: None) -> None:
-        """There is nothing to pack."""
+    def packing(self, params: Mapping[str, NDArray], weights: None) -> list[Call]:
+        return []
 
-    def pack_back(self, params: Mapping[str, NDArray], weights: None) -> None:
-        """There is nothing to pack."""
+    def packing_back(self, params: Mapping[str, NDArray], weights: None) -> list[Call]:
+        return []
 
     def scratch_sizes(self, dtype: DTypeLike) -> tuple[int, int, int]:
         return 0, 0, 0

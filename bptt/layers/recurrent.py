@@ -82,14 +82,13 @@ class Recurrent(FedBack):
             PackedWeights(self.n, self.n, self.gates, dtype),
         )
 
-    def pack(self, params: Mapping[str, NDArray], weights: RecurrentWeights) -> None:
-        weights.wx.pack(params["Wx"], params["b"])
-        weights.wh.pack(params["Wh"])
+    def packing(self, params: Mapping[str, NDArray], weights: RecurrentWeights) -> list[Call]:
+        return weights.wx.packing(params["Wx"], params["b"]) + weights.wh.packing(params["Wh"])
 
-    def pack_back(self, params: Mapping[str, NDArray], weights: RecurrentWeights) -> None:
+    def packing_back(self, params: Mapping[str, NDArray], weights: RecurrentWeights) -> list[Call]:
         params = self.returning(params)
-        weights.wx.pack_transposed(params["Wx"])
-        weights.wh.pack_transposed(params["Wh"])
+        inputs = weights.wx.packing_transposed(params["Wx"])
+        return inputs + weights.wh.packing_transposed(params["Wh"])
 
     def scratch_sizes(self, dtype: DTypeLike) -> tuple[int, int, int]:
         return Scratch.sizes(self.n_in + self.n + 1, self.n, self.gates, dtype)

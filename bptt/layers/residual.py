@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..kernels.calls import Call
 from ..kernels.target import padded, zeros
 from .base import Layer, Room, Span, Tape
 from .weights import Scratch
@@ -93,11 +94,11 @@ class Residual(Layer):
     def weights(self, dtype: DTypeLike) -> Any:
         return self.layer.weights(dtype)
 
-    def pack(self, params: Mapping[str, NDArray], weights: Any) -> None:
-        self.layer.pack(params, weights)
+    def packing(self, params: Mapping[str, NDArray], weights: Any) -> list[Call]:
+        return self.layer.packing(params, weights)
 
-    def pack_back(self, params: Mapping[str, NDArray], weights: Any) -> None:
-        self.layer.pack_back(params, weights)
+    def packing_back(self, params: Mapping[str, NDArray], weights: Any) -> list[Call]:
+        return self.layer.packing_back(params, weights)
 
     def scratch_sizes(self, dtype: DTypeLike) -> tuple[int, int, int]:
         return self.layer.scratch_sizes(dtype)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..kernels.calls import Call, Calls
+from ..kernels.calls import Call, Calls, perform
 from ..kernels.crew import ALONE, Member, Part, meet, part_of, whole_part
 from ..kernels.narrow import FEW, few_back, pack_few
 from ..kernels.outer import accumulate, scratch_sizes
@@ -85,17 +86,21 @@ class PackedWeights:
         self._few = zeros((n_in, columns), dtype) if n_in <= FEW else None
         self._zeros = zeros((padded(n_in, dtype),), dtype)
 
-    def pack(self, w: NDArray, b: NDArray | None = None) -> None:
-        """Pack for going forward; ``b`` may be of the last columns alone."""
+    def packing(self, w: NDArray, b: NDArray | None = None) -> list[Call]:
+        """What packs for going forward; ``b`` may be of the last columns alone."""
         panels, _, width, _ = self.packed
-        b = self._no_bias if b is None else b
-        self.calls.bind(pack, w, b, self.gates, width, panels, self.bias)()
+        bias = self._no_bias if b is None else b, self.gates, width, panels, self.bias
+        return _reading(w, lambda w: [self.calls.bind(pack, w, *bias)])
 
-    def pack_transposed(self, w: NDArray) -> None:
-        """Pack for going back."""
-        self.calls.bind(pack_transposed, w, self.gates, self.transposed[0])()
-        if self._few is not None:
-            self.calls.bind(pack_few, w, self.gates, self._few)()
+    def packing_transposed(self, w: NDArray) -> list[Call]:
+        """What packs for going back."""
+
+        def calls(w: NDArray) -> list[Call]:
+            both = [(pack_transposed, self.transposed[0])]
+            both += [] if self._few is None else [(pack_few, self._few)]
+            return [self.calls.bind(kernel, w, self.gates, to) for kernel, to in both]
+
+        return _reading(w, calls)
 
     def part(self, member: Member) -> Part:
         """What of the units is the member's."""
@@ -214,6 +219,14 @@ class PackedWeights:
             self.packed[3],
             *self._panels(member),
         )
+
+
+def _reading(w: NDArray, calls: Callable[[NDArray], list[Call]]) -> list[Call]:
+    """``calls`` of kernels that read ``w``, or first copy it if it lies as they do not read it."""
+    if w.flags.c_contiguous:
+        return calls(w)
+    copy = np.empty(w.shape, w.dtype)
+    return [partial(perform, [partial(np.copyto, copy, w), *calls(copy)])]
 
 
 def _own_steps(member: Member, first: int, last: int) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..checks import check_fraction
-from ..kernels.calls import perform
+from ..kernels.calls import Call, perform
 from . import zoneout_gru, zoneout_lstm, zoneout_rnn
 from .base import Layer, Room, Span, Tape
 from .gru import GRU
@@ -110,11 +110,11 @@ class Zoneout(Layer):
     def weights(self, dtype: DTypeLike) -> Any:
         return self.layer.weights(dtype)
 
-    def pack(self, params: Mapping[str, NDArray], weights: Any) -> None:
-        self.layer.pack(params, weights)
+    def packing(self, params: Mapping[str, NDArray], weights: Any) -> list[Call]:
+        return self.layer.packing(params, weights)
 
-    def pack_back(self, params: Mapping[str, NDArray], weights: Any) -> None:
-        self.layer.pack_back(params, weights)
+    def packing_back(self, params: Mapping[str, NDArray], weights: Any) -> list[Call]:
+        return self.layer.packing_back(params, weights)
 
     def scratch_sizes(self, dtype: DTypeLike) -> tuple[int, int, int]:
         return self.layer.scratch_sizes(dtype)

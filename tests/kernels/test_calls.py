@@ -1,10 +1,10 @@
-"""Calls whose types are looked up once."""
+"""Calls whose types are looked up once, and which are made again and again."""
 
 import numpy as np
 import pytest
 
 from bptt.kernels import calls as module
-from bptt.kernels.calls import Calls
+from bptt.kernels.calls import Calls, Latest, perform
 from bptt.kernels.compile import JIT, kernel
 
 
@@ -19,38 +19,70 @@ def _scaled(a, pair):
 def test_every_call_does_what_the_kernel_does():
     calls, a = Calls(), np.ones(4)
     for last in (1, 2, 3):
-        assert calls[_scaled](a, (2.0, last)) == last
+        assert calls.bind(_scaled, a, (2.0, last))() == last
     assert a.tolist() == [8, 4, 2, 1]
+
+
+def test_nothing_is_done_before_a_call_is_made_and_all_of_it_each_time():
+    calls, a = Calls(), np.ones(3)
+    listed = [calls.bind(_scaled, a, (2.0, 3)), calls.bind(_scaled, a, (3.0, 1))]
+    assert a.tolist() == [1, 1, 1]
+    perform(listed)
+    assert a.tolist() == [6, 2, 2]
+    perform(listed)
+    assert a.tolist() == [36, 4, 4]
 
 
 def test_dtypes_keep_calls_of_their_own():
     for dtype in ("float32", "float64"):
         calls, a = Calls(), np.ones(2, dtype)
-        calls[_scaled](a, (3.0, 1))
-        calls[_scaled](a, (3.0, 2))
+        calls.bind(_scaled, a, (3.0, 1))()
+        calls.bind(_scaled, a, (3.0, 2))()
         assert a.tolist() == [9, 3]
 
 
 def test_a_call_that_fails_leaves_nothing():
-    calls = Calls()
+    calls, a = Calls(), np.ones(2)
     with pytest.raises(Exception, match=r"int|iter|unpack|object"):
-        calls[_scaled](np.ones(2), 5)
-    assert not calls
+        calls.bind(_scaled, a, 5)()
+    if JIT:
+        assert calls.bind(_scaled, a, (3.0, 1))() == 1
 
 
 @pytest.mark.skipif(not JIT, reason="needs the JIT")
-def test_later_calls_do_not_go_through_numba(monkeypatch):
+def test_calls_do_not_go_through_numba(monkeypatch):
     monkeypatch.setattr(module, "_compiled", module._compiled.__wrapped__)
     calls, a = Calls(), np.ones(2)
-    calls[_scaled](a, (2.0, 1))
-    assert type(calls[_scaled]) is type(len)
-    assert calls[_scaled](a, (np.float32(2), np.int32(2))) == 2
+    calls.bind(_scaled, a, (2.0, 1))()
+    later = calls.bind(_scaled, a, (np.float32(2), np.int32(2)))
+    assert type(later.func) is type(len)
+    assert later() == 2
     assert a.tolist() == [4, 2]
 
 
 @pytest.mark.skipif(not JIT, reason="needs the JIT")
 def test_the_suite_sees_arguments_of_other_types():
     calls = Calls()
-    calls[_scaled](np.ones(2), (2.0, 1))
+    calls.bind(_scaled, np.ones(2), (2.0, 1))()
     with pytest.raises(AssertionError, match="_scaled was given other types"):
-        calls[_scaled](np.ones(2, np.float32), (2.0, 1))
+        calls.bind(_scaled, np.ones(2, np.float32), (2.0, 1))()
+
+
+def test_the_latest_is_made_anew_when_what_it_depends_on_is_another():
+    latest, made = Latest(), []
+
+    def get(things, *values):
+        return latest.get((things,), values, lambda: made.append(values) or len(made))
+
+    one, other = [np.ones(2)], [np.ones(2)]
+    assert [get(one, 1, True), get(one, 1, True)] == [1, 1]
+    assert get(one, 2, True) == 2
+    assert [get(other, 2, True), get(other, 2, True), get(one, 2, True)] == [3, 3, 4]
+
+
+def test_what_could_not_be_made_is_not_remembered():
+    latest = Latest()
+    latest.get((), (1,), lambda: "old")
+    with pytest.raises(ZeroDivisionError):
+        latest.get((), (2,), lambda: 1 / 0)
+    assert latest.get((), (2,), lambda: "new") == "new"

@@ -6,6 +6,7 @@ from helpers import few
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bptt.kernels.calls import perform
 from bptt.kernels.compile import kernel
 from bptt.kernels.product import product, whole_rows, whole_start, zero_start
 from bptt.kernels.target import lanes_of, padded
@@ -50,17 +51,17 @@ def check_products(seed, sizes, gates, dtype, window):
     x = rng.normal(size=(steps, lanes, n_in)).astype(dtype)
     g = rng.normal(size=(steps, lanes, gates * units)).astype(dtype)
     packed = PackedWeights(n_in, units, gates, dtype)
-    packed.pack(w, b)
-    packed.pack_transposed(w)
+    perform(packed.packing(w, b))
+    perform(packed.packing_transposed(w))
     columns = gates * padded(units, dtype)
     y = np.full((steps, lanes, columns), 99, dtype)
-    packed.forward(wide(x, n_in + 3), first, last, y)
+    perform(packed.products(wide(x, n_in + 3), first, last, y))
     x64, w64, g64 = x.astype(float), w.astype(float), g.astype(float)
     here = slice(first, last)
     terms = interleaved(np.abs(x64) @ np.abs(w64) + np.abs(b), gates, dtype)
     assert_near(y[here], interleaved(x64 @ w64 + b, gates, dtype)[here], dtype, terms[here])
     dx = np.full((steps, lanes, padded(n_in, dtype)), 99, dtype)
-    packed.back(interleaved(g, gates, dtype), first, last, dx)
+    packed.error_products(interleaved(g, gates, dtype), first, last, dx)()
     terms = (np.abs(g64) @ np.abs(w64.T))[here]
     assert_near(dx[here, :, :n_in], (g64 @ w64.T)[here], dtype, terms)
     assert not dx[here, :, n_in:].any()
@@ -116,7 +117,7 @@ def test_products_of_whole_arrays(sizes, lanes, dtype):
         for shape in ((n, units), (2, lanes, n), (lanes, units))
     )
     packed, width = PackedWeights(n, units, 1, dtype), padded(units, dtype)
-    packed.pack(w)
+    perform(packed.packing(w))
     rows, start = (a, np.int64(lanes * n), np.int64(n)), interleaved(d, 1, dtype)
     found = np.full((2, lanes, width), 99, dtype)
     _from_zero(lanes, rows, packed.packed, np.zeros(width, dtype), found[0], 0)
@@ -143,7 +144,7 @@ def check_gradient(seed, sizes, gates, dtype, first):
         room[:] = np.nan
     given_ = (wide(x, n_x + 2), wide(h, n_h + 5), interleaved(g, gates, dtype))
     packed = PackedWeights(n_x, units, gates, dtype)
-    packed.gradients(scratch, first, steps, *given_, tuple(out), None)
+    perform(packed.gradients(scratch, first, steps, *given_, tuple(out), None))
     rows = g[first:].reshape(-1, gates * units).astype(float)
     for got, left in zip(out, (x, h, np.ones((steps, lanes, 1))), strict=True):
         left = left[first:].reshape(len(rows), -1).astype(float)
@@ -188,8 +189,8 @@ def test_packing_again_replaces_the_weights():
     packed = PackedWeights(3, 5, 1, "float64")
     x, y = np.ones((1, 1, 3)), np.empty((1, 1, padded(5, "float64")))
     for value in (1.0, 2.0):
-        packed.pack(np.full((3, 5), value), np.full(5, value))
-        packed.forward(x, 0, 1, y)
+        perform(packed.packing(np.full((3, 5), value), np.full(5, value)))
+        perform(packed.products(x, 0, 1, y))
         assert np.array_equal(y[0, 0, :5], np.full(5, 4 * value))
 
 
@@ -204,8 +205,8 @@ def test_a_lookup_gives_what_its_rows_written_out_give(gates, dtype):
     g = interleaved(rng.normal(size=(steps, lanes, gates * units)).astype(dtype), gates, dtype)
     packed = PackedWeights(n_in, units, gates, dtype)
     w = rng.normal(size=(n_in, gates * units)).astype(dtype)
-    packed.pack(w, rng.normal(size=gates * units).astype(dtype))
-    packed.pack_transposed(w)
+    perform(packed.packing(w, rng.normal(size=gates * units).astype(dtype)))
+    perform(packed.packing_transposed(w))
     lookup = Lookup(where, (ids, 1, padded(n_in, dtype)), dtype)
     lookup.table = table
     found = []
@@ -215,9 +216,9 @@ def test_a_lookup_gives_what_its_rows_written_out_give(gates, dtype):
         out.append(np.full(gates * units, 99, dtype))
         if x is lookup:
             dx = np.full(lookup.shape, 99, dtype)
-        packed.forward(x, first, steps, y)
+        perform(packed.products(x, first, steps, y))
         scratch = Scratch.of([Scratch.sizes(n_in + n_h + 1, units, gates, dtype)], dtype)
-        packed.gradients(scratch, first, steps, x, h, g, tuple(out), dx)
+        perform(packed.gradients(scratch, first, steps, x, h, g, tuple(out), dx))
         if x is not lookup:
             rows, dx = dx, np.zeros(lookup.shape, dtype)
             np.add.at(dx[:, 0], where[first:], rows[first:])
