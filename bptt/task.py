@@ -76,7 +76,8 @@ class Batch(NamedTuple):
 
     def task(self, scale: float) -> Task:
         """It as a window is given it: with targets that a kernel can read."""
-        return Task(self.x, self.targets.copy(), self.valid.copy(), scale, self.marks)
+        targets, valid = np.ascontiguousarray(self.targets), np.ascontiguousarray(self.valid)
+        return Task(self.x, targets, valid, scale, self.marks)
 
     @classmethod
     def of_chunk(cls, model: Model, loss: Loss, chunk: Chunk, losses: int | None = None,

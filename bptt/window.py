@@ -11,7 +11,7 @@ room is used up.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -249,15 +249,14 @@ class Window:
         if self._said:
             for marked, given in zip(self._marked, marks, strict=True):
                 marked.write(first, last, given)
-        make = partial(self._forward_calls, weights, first, last, count)
         values = first, last, count, self._fresh.some
-        perform(self._listed.get((weights,), values, make))
+        perform(self._listed.get((weights,), values, self._forward_calls))
         self.stop = last
 
     def _forward_calls(
-        self, weights: ModelWeights, first: int, last: int, count: int | None
+        self, weights: ModelWeights, first: int, last: int, count: int | None, fresh: bool
     ) -> list[Call]:
-        """What `Layer.forward` does, layer by layer."""
+        """What `Layer.forward` does, layer by layer; ``fresh``: `Marked.some` of the resets."""
         calls: list[Call] = []
         for i, layer in enumerate(self.layers[:count]):
             calls += layer.forward_calls(weights.packed[i], self.tapes[i], first, last)
@@ -343,9 +342,8 @@ class Window:
                 if errors is not None:
                     given = errors[f"{i}.{name}"]
                     error[:, : given.shape[1]] = given
-        make = partial(self._backward_calls, weights, grads, steps, want_dx)
         values = steps, want_dx, self._fresh.some
-        listed = self._listed_back.get((weights, grads), values, make)
+        listed = self._listed_back.get((weights, grads), values, self._backward_calls)
         if listed is None:
             errors_from = self._go_back(weights, grads, steps, want_dx)
         else:
@@ -363,7 +361,7 @@ class Window:
         return steps.errors_from
 
     def _backward_calls(
-        self, weights: ModelWeights, grads: Grads, steps: Span, want_dx: bool
+        self, weights: ModelWeights, grads: Grads, steps: Span, want_dx: bool, fresh: bool
     ) -> tuple[list[Call], int] | None:
         """What `_go_back` does, and returns, if all layers can say."""
         calls: list[Call] = []

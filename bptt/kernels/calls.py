@@ -49,11 +49,11 @@ class Latest(Generic[Made]):
         self,
         objects: tuple[object, ...],
         values: tuple[object, ...],
-        make: Callable[[], Made],
+        make: Callable[..., Made],
     ) -> Made:
-        """It depends on which ``objects`` these are, and on the value of ``values``."""
+        """``make(*objects, *values)``, which depends on which objects these are, and on values."""
         if values != self._values or not all(map(is_, objects, self._objects)):
-            self._made = make()
+            self._made = make(*objects, *values)
             self._objects, self._values = objects, values
         return self._made
 

@@ -23,8 +23,8 @@ from .gru_after_loops import Arrays, backward, forward, put_last
 from .recurrent import RecurrentWeights
 from .weights import PackedWeights, Scratch
 
-__all__ = ["make_arrays", "make_weights", "packing", "packing_back", "run", "run_back", "state_errors",
-           "state_gradients"]  # fmt: skip
+__all__ = ["make_arrays", "make_weights", "packing", "packing_back", "run", "run_back",
+           "state_errors", "state_gradients"]  # fmt: skip
 
 _GATES = np.int64(3)
 

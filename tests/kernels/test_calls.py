@@ -72,7 +72,7 @@ def test_the_latest_is_made_anew_when_what_it_depends_on_is_another():
     latest, made = Latest(), []
 
     def get(things, *values):
-        return latest.get((things,), values, lambda: made.append(values) or len(made))
+        return latest.get((things,), values, lambda *given: made.append(given) or len(made))
 
     one, other = [np.ones(2)], [np.ones(2)]
     assert [get(one, 1, True), get(one, 1, True)] == [1, 1]
@@ -82,7 +82,7 @@ def test_the_latest_is_made_anew_when_what_it_depends_on_is_another():
 
 def test_what_could_not_be_made_is_not_remembered():
     latest = Latest()
-    latest.get((), (1,), lambda: "old")
+    latest.get((), (1,), lambda _: "old")
     with pytest.raises(ZeroDivisionError):
-        latest.get((), (2,), lambda: 1 / 0)
-    assert latest.get((), (2,), lambda: "new") == "new"
+        latest.get((), (2,), lambda _: 1 / 0)
+    assert latest.get((), (2,), lambda _: "new") == "new"
