@@ -168,12 +168,13 @@ class _Lanes:
         """The sum of the losses of ``batch``, one step of all lanes, and the gradient."""
         self.weights.pack(back=True)
         total, gradient = 0.0, np.zeros(self.gradient.flat.size)
+        scale = 1.0 / max(1, batch.count)
         for lane, (window, influence) in enumerate(zip(self.windows, self.influences, strict=True)):
-            own = batch.lanes(lane, lane + 1)
+            own = batch.part(lane, lane + 1, scale)
             window.make_room(1, keep=0)
             window.forward(self.weights, own.x, own.marks)
             if own.valid.any():
-                total += window.add_losses(loss, own.task(1.0 / max(1, batch.count)))
+                total += window.add_losses(loss, own)
                 gradient += self._back(window, 0) @ influence + self.gradient.flat
             self._influence(window)
             influence[...] = self.jacobian @ influence + self.fresh

@@ -69,15 +69,14 @@ class Batch(NamedTuple):
         )
         return cls(x, targets, valid, int(np.count_nonzero(valid)), marks.or_nothing())
 
-    def lanes(self, first: int, last: int) -> Batch:
-        """Lanes ``first`` to ``last``; the count is still that of all."""
-        x, targets, valid = (a[:, first:last] for a in (self.x, self.targets, self.valid))
-        return Batch(x, targets, valid, self.count, self.marks.lanes(first, last))
-
     def task(self, scale: float) -> Task:
-        """It as a window is given it: with targets that a kernel can read."""
-        targets, valid = np.ascontiguousarray(self.targets), np.ascontiguousarray(self.valid)
-        return Task(self.x, targets, valid, scale, self.marks)
+        """It as a window is given it."""
+        return Task(self.x, self.targets, self.valid, scale, self.marks)
+
+    def part(self, first: int, last: int, scale: float) -> Task:
+        """Lanes ``first`` to ``last`` of it, as a window is given them."""
+        x, targets, valid = (a[:, first:last] for a in (self.x, self.targets, self.valid))
+        return Task(x, targets, valid, scale, self.marks.lanes(first, last))
 
     @classmethod
     def of_chunk(cls, model: Model, loss: Loss, chunk: Chunk, losses: int | None = None,

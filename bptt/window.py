@@ -268,7 +268,8 @@ class Window:
         if len(self._shares):
             self._shares[self.start : first] = 0
             self._shares[first : self.stop] = task.valid * task.scale
-        return loss.run(self.y, first, outputs, task.targets, task.valid, task.scale, self.dy)
+        targets, valid = np.ascontiguousarray(task.targets), np.ascontiguousarray(task.valid)
+        return loss.run(self.y, first, outputs, targets, valid, task.scale, self.dy)
 
     def evaluate(self, weights: ModelWeights, task: Task, loss: Loss) -> float:
         """Run the steps of ``task``, and add up its losses."""

@@ -229,10 +229,9 @@ class Workers:
     def _tasks(self, batch: Batch, scale: float) -> list[Task]:
         """The parts of ``batch`` that the workers have: cut by the caller, so that a worker needs
         the interpreter only for a moment at its beginning."""
-        parts = [batch]
-        if len(self.windows) > 1:
-            parts = [batch.lanes(first, last) for first, last in pairwise(self.bounds)]
-        return [part.task(scale) for part in parts]
+        if len(self.windows) == 1:
+            return [batch.task(scale)]
+        return [batch.part(first, last, scale) for first, last in pairwise(self.bounds)]
 
     def _pack(self, back: bool) -> None:
         if self._sharing == 1:
