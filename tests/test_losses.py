@@ -9,6 +9,7 @@ from helpers import assert_close
 
 import bptt
 from bptt import CrossEntropy, Linear, Model, SquaredError
+from bptt.kernels.target import padded
 from bptt.losses import LOSSES
 
 RNG = np.random.default_rng(8)
@@ -104,12 +105,36 @@ def test_huge_logits_neither_overflow_nor_lose_the_loss(dtype):
     assert_close(dy, [[[0.5, 0, -0.5]], [[-0.5, 0, 0.5]]], 1e-6)
 
 
-def test_a_shift_of_all_logits_changes_nothing():
+@pytest.mark.parametrize("shift", [100, -100, -1000])
+def test_a_shift_of_all_logits_changes_nothing(shift):
     y, targets = RNG.normal(size=(3, 2, 5)), RNG.integers(0, 5, (3, 2))
     loss, dy = through_identity(y, CrossEntropy(), targets)
-    moved, moved_dy = through_identity(y + 100, CrossEntropy(), targets)
+    moved, moved_dy = through_identity(y + shift, CrossEntropy(), targets)
     assert math.isclose(loss, moved, rel_tol=1e-12)
-    np.testing.assert_allclose(dy, moved_dy, atol=1e-13)
+    np.testing.assert_allclose(dy, moved_dy, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("outputs", [1, 3, 8, 21])
+def test_cross_entropy_reads_no_padding_and_leaves_zeros_there(outputs, dtype):
+    width = padded(outputs, dtype)
+    y = np.full((3, 2, width), np.nan, dtype)
+    y[..., :outputs] = RNG.normal(size=(3, 2, outputs))
+    targets = RNG.integers(0, outputs, (2, 2)).astype(np.int32)
+    dy, valid = np.full(y.shape, 99, dtype), np.ones((2, 2), bool)
+    valid[0, 1] = False
+    loss = CrossEntropy().run(y, 1, outputs, targets, valid, 0.5, dy)
+    inside = y[1:, :, :outputs].astype(np.float64)
+    assert math.isclose(loss, 3 * naive.mean_loss(inside, targets, valid), rel_tol=1e-6)
+    np.testing.assert_allclose(dy[1:, :, :outputs], 1.5 * slope(inside, targets, valid), atol=1e-7)
+    assert not dy[1:, :, outputs:].any()
+    assert np.all(dy[0] == 99)
+
+
+def test_losses_of_more_steps_than_one_logarithm_can_hold():
+    y, targets = RNG.normal(size=(150, 4, 40)), RNG.integers(0, 40, (150, 4))
+    loss, _ = through_identity(y, CrossEntropy(), targets)
+    assert math.isclose(loss, naive.mean_loss(y, targets), rel_tol=1e-13)
 
 
 @pytest.mark.parametrize("loss", [CrossEntropy(), SquaredError()], ids=str)
