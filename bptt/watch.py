@@ -6,7 +6,6 @@ Nothing here is computed unless it is asked for, so an update that nobody looks 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -69,7 +68,8 @@ def watch(
         n,
         flow=flow(team, k2, clip_delta),
         clipped={
-            name: _newest((norms > clip_delta).mean(axis=1), k2) for name, norms in _norms(team, k2)
+            name: _newest((team.norms(i, k2) > clip_delta).mean(axis=1), k2)
+            for i, name in team.flowing
         },
         saturation=_saturation(team, k2),
         parameters={
@@ -81,18 +81,7 @@ def watch(
 
 def flow(team: Workers, k2: int, clip_delta: float = math.inf) -> dict[str, NDArray]:
     """``"1.h"`` -> (k2,) norms of δ_t over all lanes, newest last; nan where no step is."""
-    found = {}
-    for name, norms in _norms(team, k2):
-        bounded = norms if clip_delta == math.inf else np.minimum(norms, clip_delta)
-        found[name] = _newest(np.sqrt(np.vecdot(bounded, bounded)), k2)
-    return found
-
-
-def _norms(team: Workers, k2: int) -> Iterator[tuple[str, NDArray]]:
-    """Name and (k, B) norms of δ_t of each recurrent layer."""
-    for i, layer in enumerate(team.model.layers):
-        if layer.flowing:
-            yield f"{i}.{layer.flowing[0]}", team.norms(i, k2)
+    return {name: _newest(team.flow(i, k2, clip_delta), k2) for i, name in team.flowing}
 
 
 def _newest(values: NDArray, k2: int) -> NDArray:

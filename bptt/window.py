@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .kernels.calls import Call, Latest, perform
+from .kernels.calls import Call, Known, perform
 from .kernels.target import padded, zeros
 from .layers import Layer
 from .layers.base import Kept, Room, Span, Tape
@@ -86,8 +86,8 @@ class Window:
         self._back = np.ones((capacity, lanes), dtype)
         self._weighed = False
         self._said = False
-        self._listed: Latest[list[Call]] = Latest()
-        self._listed_back: Latest[tuple[list[Call], int] | None] = Latest()
+        self._listed: Known[list[Call]] = Known()
+        self._listed_back: Known[tuple[list[Call], int] | None] = Known()
         self._marked = Marked.of(capacity, lanes, any(layer.trains for layer in layers))
         self._fresh = self._marked.resets
         self._shares = zeros(self._marked.keys.rows.shape, dtype)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from .block import Block
 from .division import best_division
-from .kernels.vectors import add
+from .kernels.vectors import add, add_squares
 from .layers.crew import Crew
 from .layers.whole import check_whole
 from .losses import Loss
@@ -62,6 +62,7 @@ class Workers:
     members : how many of them go through each window together, as a crew.
     bounds : worker i has the lanes from ``bounds[i]`` to ``bounds[i + 1]``.
     windows : one for each; none before `reserve`.
+    flowing : number and name, ``"1.h"``, of each layer that has a δ_t.
     gradient : Block, what `forward_and_back` left; the next one overwrites it.
     """
 
@@ -79,6 +80,9 @@ class Workers:
         self.model, self.lanes, self.usual = model, lanes, usual
         shards, self.members = best_division(model, lanes, usual, workers)
         self.bounds = [lanes * i // shards for i in range(shards + 1)]
+        self.flowing = [
+            (i, f"{i}.{layer.flowing[0]}") for i, layer in enumerate(model.layers) if layer.flowing
+        ]
         params = model.params if params is None else params
         self.weights = ModelWeights(model.layers, params, model.buffers)
         self._buffers = parts(model.buffers, model.layers)
@@ -267,6 +271,14 @@ class Workers:
     def norms(self, i: int, k2: int) -> NDArray:
         """(k, B), ‖δ_t‖ of layer ``i`` before it is bounded, of the newest k <= ``k2`` steps."""
         return np.concatenate([w.norms(i)[self._newest(k2)] for w in self.windows], axis=1)
+
+    def flow(self, i: int, k2: int, bound: float) -> NDArray:
+        """(k,), the norms of δ_t over all lanes, each lane's bounded, of the newest k <= ``k2``."""
+        steps = self._newest(k2)
+        squares = np.zeros(steps.stop - steps.start)
+        for window in self.windows:
+            add_squares(window.norms(i), steps.start, steps.stop, bound, squares)
+        return np.sqrt(squares, out=squares)
 
     def slopes(self, i: int, k2: int) -> NDArray:
         """(k, G), the slopes of the gates of layer ``i`` as in `Tape`, of the newest k steps."""

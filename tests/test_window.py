@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bptt import GRU, LSTM, RNN, CrossEntropy, Dropout, Embedding, Linear, Residual, Zoneout
-from bptt.kernels.calls import Latest
+from bptt.kernels.calls import Known
 from bptt.layers.marks import NOTHING, Marks
 from bptt.packed import ModelWeights, gradient_parts
 from bptt.task import Reach, Task
@@ -45,7 +45,7 @@ class _Run:
         weights, grads, window = self.weights[which], self.grads[which], self.window
         weights.pack(back=True)
         if self.forgets:
-            window._listed, window._listed_back = Latest(), Latest()
+            window._listed, window._listed_back = Known(), Known()
         total = window.update(weights, task, CrossEntropy(), grads, reach)
         found = [np.array(total)] + [g.copy() for part in grads for g in part.values()]
         errors = self.model.zero_state(LANES)

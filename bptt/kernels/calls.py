@@ -9,12 +9,14 @@ from typing import Any, Generic, TypeVar
 
 from .compile import JIT
 
-__all__ = ["Call", "Calls", "Latest", "perform"]
+__all__ = ["Call", "Calls", "Known", "perform"]
 
 Kernel = Callable[..., Any]
 Call = Callable[[], object]
 """It does the same every time, to what its arrays then hold."""
 Made = TypeVar("Made")
+_MOST = 256
+"""Of what was made: more than there are places for a window that slides over 100 steps."""
 
 
 class Calls:
@@ -37,13 +39,12 @@ class Calls:
         return partial(known, *args)
 
 
-class Latest(Generic[Made]):
-    """What was made last, which is made anew when what it depends on is another."""
+class Known(Generic[Made]):
+    """What was made before, by what it depends on, of which the objects are the same for long."""
 
     def __init__(self) -> None:
         self._objects: tuple[object, ...] = ()
-        self._values: tuple[object, ...] | None = None
-        self._made: Made
+        self._made: dict[tuple[object, ...], Made] = {}
 
     def get(
         self,
@@ -52,10 +53,14 @@ class Latest(Generic[Made]):
         make: Callable[..., Made],
     ) -> Made:
         """``make(*objects, *values)``, which depends on which objects these are, and on values."""
-        if values != self._values or not all(map(is_, objects, self._objects)):
-            self._made = make(*objects, *values)
-            self._objects, self._values = objects, values
-        return self._made
+        if not all(map(is_, objects, self._objects)):
+            self._made.clear()
+        if values not in self._made:
+            if len(self._made) == _MOST:
+                self._made.clear()
+            self._made[values] = make(*objects, *values)
+            self._objects = objects
+        return self._made[values]
 
 
 def perform(calls: Iterable[Call]) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from .compile import kernel, summing_kernel
 
-__all__ = ["add", "sum_of_squares"]
+__all__ = ["add", "add_squares", "sum_of_squares"]
 
 
 @kernel
@@ -14,6 +14,19 @@ def add(total, part):
     """total += part; (N,) each, total in and out."""
     for i in range(total.size):
         total[i] += part[i]
+
+
+@kernel
+def add_squares(rows, first, last, limit, sums):
+    """sums[t] += Σ min(row, limit)² of row ``first`` + t, to ``last``; NaN is kept.
+
+    rows : in, (K, B) float64, not negative.
+    sums : in, out, (last - first,) float64.
+    """
+    for t in range(first, last):
+        for value in rows[t]:
+            part = limit if value > limit else value
+            sums[t - first] += part * part
 
 
 @summing_kernel

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bptt.kernels import calls as module
-from bptt.kernels.calls import Calls, Latest, perform
+from bptt.kernels.calls import Calls, Known, perform
 from bptt.kernels.compile import JIT, kernel
 
 
@@ -68,21 +68,24 @@ def test_the_suite_sees_arguments_of_other_types():
         calls.bind(_scaled, np.ones(2, np.float32), (2.0, 1))()
 
 
-def test_the_latest_is_made_anew_when_what_it_depends_on_is_another():
-    latest, made = Latest(), []
+def test_what_is_known_is_made_anew_when_what_it_depends_on_is_another():
+    known, made = Known(), []
 
     def get(things, *values):
-        return latest.get((things,), values, lambda *given: made.append(given) or len(made))
+        return known.get((things,), values, lambda *given: made.append(given) or len(made))
 
     one, other = [np.ones(2)], [np.ones(2)]
     assert [get(one, 1, True), get(one, 1, True)] == [1, 1]
-    assert get(one, 2, True) == 2
+    assert [get(one, 2, True), get(one, 1, True), get(one, 2, True)] == [2, 1, 2]
     assert [get(other, 2, True), get(other, 2, True), get(one, 2, True)] == [3, 3, 4]
+    assert len({get(one, i, True) for i in range(999)}) == 999
+    assert len(known._made) < 300
 
 
 def test_what_could_not_be_made_is_not_remembered():
-    latest = Latest()
-    latest.get((), (1,), lambda _: "old")
+    known, thing = Known(), []
+    known.get((thing,), (1,), lambda *_: "old")
     with pytest.raises(ZeroDivisionError):
-        latest.get((), (2,), lambda _: 1 / 0)
-    assert latest.get((), (2,), lambda _: "new") == "new"
+        known.get(([],), (1,), lambda *_: 1 / 0)
+    assert known.get((thing,), (1,), lambda *_: "new") == "new"
+    assert known.get((thing,), (1,), lambda *_: "newer") == "new"
