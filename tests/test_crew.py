@@ -194,9 +194,15 @@ def test_when_a_member_fails_the_others_end_and_the_crew_works_again():
     crew, met = Crew(3, Pool(3).run), []
 
     def work(member):
-        if member[0] == 1 and not met:
+        return [
+            partial(fail, member[0]),
+            partial(bptt.kernels.crew.meet, *member),
+            partial(met.append, member[0]),
+        ]
+
+    def fail(number):
+        if number == 1 and not met:
             raise ArithmeticError("of one member")
-        return partial(bptt.kernels.crew.meet, *member), partial(met.append, member[0])
 
     with pytest.raises(ArithmeticError, match="of one member"):
         crew.run(work)

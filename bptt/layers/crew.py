@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from ..kernels.calls import Call, perform
@@ -28,21 +28,24 @@ class Crew:
         self._marks = marks(size)
         self._members: list[Member] = [(i, size, self._marks) for i in range(size)]
 
-    def run(self, work: Callable[[Member], Iterable[Call]]) -> None:
+    def run(self, work: Callable[[Member], list[Call]]) -> None:
         """Make the calls that ``work`` gives, for every member at the same time.
 
         They may meet in them, as often each.
         """
+        perform(self.calls(work))
+
+    def calls(self, work: Callable[[Member], list[Call]]) -> list[Call]:
+        """What `run` does, listed."""
         if self.size == 1:
-            perform(work(ALONE))
-            return
-        self._marks[:] = 0
-        self._run_all([partial(_run, work, member) for member in self._members])
+            return work(ALONE)
+        tasks = [partial(_run, work(member), member) for member in self._members]
+        return [partial(self._marks.fill, 0), partial(self._run_all, tasks)]
 
 
-def _run(work: Callable[[Member], Iterable[Call]], member: Member) -> None:
+def _run(calls: list[Call], member: Member) -> None:
     try:
-        perform(work(member))
+        perform(calls)
     except BaseException:
         free(member)
         raise

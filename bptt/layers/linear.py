@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar
@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..initializers import glorot_uniform
-from ..kernels.calls import Call
+from ..kernels.calls import Call, perform
 from ..kernels.compile import kernel
-from ..kernels.crew import ALONE, Member
 from ..kernels.step import add_row_product
 from ..kernels.target import empty, padded
 from ..kernels.vector import flat
@@ -96,14 +95,12 @@ class Linear(FedBack):
         return Scratch.sizes(self.n_in + 1, self.n_out, 1, dtype)
 
     def forward(self, weights: PackedWeights, tape: Tape, first: int, last: int) -> None:
-        tape.crew.run(partial(weights.products, tape.x, first, last, tape.y))
+        perform(self.forward_calls(weights, tape, first, last))
 
     def forward_calls(
         self, weights: PackedWeights, tape: Tape, first: int, last: int
     ) -> list[Call]:
-        if tape.crew.size > 1:
-            return super().forward_calls(weights, tape, first, last)
-        return weights.products(tape.x, first, last, tape.y)
+        return tape.crew.calls(partial(weights.products, tape.x, first, last, tape.y))
 
     def step(
         self,
@@ -129,9 +126,9 @@ class Linear(FedBack):
         grads: Mapping[str, NDArray],
         scratch: Scratch,
     ) -> int:
-        gradients = _gradients(weights, tape, steps, dy, dx, grads, scratch)
-        tape.crew.run(gradients)
-        return steps.errors_from
+        calls, first = self.backward_calls(weights, tape, steps, dy, dx, grads, scratch)
+        perform(calls)
+        return first
 
     def backward_calls(
         self,
@@ -142,26 +139,11 @@ class Linear(FedBack):
         dx: NDArray | None,
         grads: Mapping[str, NDArray],
         scratch: Scratch,
-    ) -> tuple[list[Call], int] | None:
-        if tape.crew.size > 1:
-            return None
-        gradients = _gradients(weights, tape, steps, dy, dx, grads, scratch)
-        return gradients(ALONE), steps.errors_from
-
-
-def _gradients(
-    weights: PackedWeights,
-    tape: Tape,
-    steps: Span,
-    dy: NDArray,
-    dx: NDArray | None,
-    grads: Mapping[str, NDArray],
-    scratch: Scratch,
-) -> Callable[[Member], list[Call]]:
-    """The calls of a member of the crew."""
-    w, b = grads["W"], grads["b"]
-    here = steps.errors_from, steps.last
-    return partial(weights.gradients, scratch, *here, tape.x, dy, dy, (w, w[:0], b), dx)
+    ) -> tuple[list[Call], int]:
+        out = grads["W"], grads["W"][:0], grads["b"]
+        first, last = steps.errors_from, steps.last
+        given = scratch, first, last, tape.x, dy, dy, out, dx
+        return tape.crew.calls(partial(weights.gradients, *given)), first
 
 
 @kernel

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..initializers import glorot_uniform, orthogonal
-from ..kernels.calls import Call
+from ..kernels.calls import Call, perform
 from ..kernels.crew import ALONE, Member
 from ..kernels.target import empty
 from .base import Span, Tape, check_size
@@ -94,16 +94,10 @@ class Recurrent(FedBack):
         return Scratch.sizes(self.n_in + self.n + 1, self.n, self.gates, dtype)
 
     def forward(self, weights: RecurrentWeights, tape: Tape, first: int, last: int) -> None:
-        def products(member: Member) -> list[Call]:
-            return weights.wx.products(tape.x, first, last, tape.arrays.z, member)
-
-        def whole(member: Member) -> list[Call]:
-            return products(member) + self._run(tape.arrays, weights, first, last, member)
-
         if not tape.fresh.some:
-            tape.crew.run(whole)
+            perform(self.forward_calls(weights, tape, first, last))
             return
-        tape.crew.run(products)
+        tape.crew.run(partial(weights.wx.products, tape.x, first, last, tape.arrays.z))
         for stretch in stretches(tape.fresh, first, last):
             with cleared(tape, stretch[:1]):
                 tape.crew.run(partial(self._run, tape.arrays, weights, *stretch))
@@ -111,10 +105,13 @@ class Recurrent(FedBack):
     def forward_calls(
         self, weights: RecurrentWeights, tape: Tape, first: int, last: int
     ) -> list[Call]:
-        if tape.fresh.some or tape.crew.size > 1:
+        def whole(member: Member) -> list[Call]:
+            products = weights.wx.products(tape.x, first, last, tape.arrays.z, member)
+            return products + self._run(tape.arrays, weights, first, last, member)
+
+        if tape.fresh.some:
             return super().forward_calls(weights, tape, first, last)
-        products = weights.wx.products(tape.x, first, last, tape.arrays.z)
-        return products + self._run(tape.arrays, weights, first, last, ALONE)
+        return tape.crew.calls(whole)
 
     def backward(
         self,
@@ -126,27 +123,22 @@ class Recurrent(FedBack):
         grads: Mapping[str, NDArray],
         scratch: Scratch,
     ) -> int:
-        def gradients(member: Member) -> list[Call]:
-            return self._gradients(weights, tape, arrays, steps, dx, grads, scratch, member)
-
-        def whole(member: Member) -> list[Call]:
-            return self._run_back(arrays, weights, dy, steps, member) + gradients(member)
-
+        listed = self.backward_calls(weights, tape, steps, dy, dx, grads, scratch)
+        if listed is not None:
+            perform(listed[0])
+            return listed[1]
         arrays = tape.used = tape.arrays if steps.consume else apart(tape)
-        if not tape.fresh.some:
-            tape.crew.run(whole)
-        else:
-            parts = stretches(tape.fresh, steps.first, steps.last)
-            for start, stop in reversed(parts):
-                part = steps._replace(first=start, last=stop)
-                with cleared(tape, [start]):
-                    tape.crew.run(partial(self._run_back, arrays, weights, dy, part))
-                    if start > steps.first:
-                        self.state_errors(weights, tape, start)
-            with cleared(tape, [start for start, _ in parts]):
-                tape.crew.run(gradients)
-        if tape.crew.size > 1:
-            _join(tape, arrays, steps)
+        parts = stretches(tape.fresh, steps.first, steps.last)
+        for start, stop in reversed(parts):
+            part = steps._replace(first=start, last=stop)
+            with cleared(tape, [start]):
+                tape.crew.run(partial(self._run_back, arrays, weights, dy, part))
+                if start > steps.first:
+                    self.state_errors(weights, tape, start)
+        with cleared(tape, [start for start, _ in parts]):
+            given = weights, tape, arrays, steps, dx, grads, scratch
+            tape.crew.run(partial(self._gradients, *given))
+        perform(_joining(tape, arrays, steps))
         return steps.first
 
     def backward_calls(
@@ -159,14 +151,15 @@ class Recurrent(FedBack):
         grads: Mapping[str, NDArray],
         scratch: Scratch,
     ) -> tuple[list[Call], int] | None:
-        if tape.fresh.some or tape.crew.size > 1:
+        def whole(member: Member) -> list[Call]:
+            loop = self._run_back(arrays, weights, dy, steps, member)
+            return loop + self._gradients(weights, tape, arrays, steps, dx, grads, scratch, member)
+
+        if tape.fresh.some:
             return None
         arrays = tape.arrays if steps.consume else apart(tape)
-        return [
-            partial(setattr, tape, "used", arrays),
-            *self._run_back(arrays, weights, dy, steps, ALONE),
-            *self._gradients(weights, tape, arrays, steps, dx, grads, scratch),
-        ], steps.first
+        calls = tape.crew.calls(whole) + _joining(tape, arrays, steps)
+        return [partial(setattr, tape, "used", arrays), *calls], steps.first
 
     def state_errors(self, weights: RecurrentWeights, tape: Tape, first: int) -> None:
         weights.wh.back_step(tape.used.dz, first, tape.errors["h"])
@@ -210,8 +203,12 @@ def measures(parts: NDArray) -> NDArray:
     return parts[0] if len(parts) == 1 else np.zeros(parts.shape[1:])
 
 
+def _joining(tape: Tape, arrays: Any, steps: Span) -> list[Call]:
+    """What puts the norms and slopes of all units together from those of a crew's members."""
+    return [partial(_join, tape, arrays, steps)] if tape.crew.size > 1 else []
+
+
 def _join(tape: Tape, arrays: Any, steps: Span) -> None:
-    """The norms and slopes of all units, from those of the members of a crew."""
     here = slice(steps.first, steps.last)
     tape.norms[here] = np.hypot.reduce(arrays.norms[:, here])
     if tape.slopes is not None:
