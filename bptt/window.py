@@ -12,27 +12,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .kernels.calls import Call, Known, perform
-from .kernels.target import padded, zeros
+from .kernels.target import zeros
 from .layers import Layer
-from .layers.base import Kept, Room, Span, Tape
+from .layers.base import Kept, Room, Span
 from .layers.crew import Crew
-from .layers.lookup import Lookup
 from .layers.marks import NOTHING, Marked, Marks
-from .layers.weights import Scratch
 from .losses import Loss
 from .packed import ModelWeights
+from .stack import Grads, Stack
 from .task import Reach, Task
 
 __all__ = ["Window", "worthwhile_ids"]
 
-Grads: TypeAlias = Sequence[Mapping[str, NDArray]]
-"""Parameter name -> gradient, layer by layer."""
 _STEPS_PER_ID = 4
 """Steps and lanes for each id from which on it pays not to write embeddings out."""
 
@@ -60,7 +55,6 @@ class Window:
     start, stop : the rows that hold steps of the current sequence.
     tapes : one per layer.
     x : (K, B) int32 ids or (K, B, I), the input.
-    dx : gradient of x, for float input, after ``go_back(..., want_dx=True)``.
     """
 
     def __init__(
@@ -75,65 +69,43 @@ class Window:
         crew: Crew | None = None,
     ) -> None:
         self.layers, self.lanes, self.capacity = layers, lanes, capacity
-        crew, alone = crew or Crew(), Crew()
         self.start = self.stop = self._kept = 0
         bottom = layers[0]
         if bottom.reads_ids:
             self.x = np.zeros((capacity, lanes), np.int32)
         else:
             self.x = zeros((capacity, lanes, bottom.sizes[0]), dtype)
-        self.tapes: list[Tape] = []
         self._back = np.ones((capacity, lanes), dtype)
         self._weighed = False
         self._said = False
-        self._listed: Known[list[Call]] = Known()
-        self._listed_back: Known[tuple[list[Call], int] | None] = Known()
         self._marked = Marked.of(capacity, lanes, any(layer.trains for layer in layers))
         self._fresh = self._marked.resets
         self._shares = zeros(self._marked.keys.rows.shape, dtype)
-        room = Room(capacity, lanes, dtype, 0, self._back, *self._marked, 0, self._shares, alone)
-        for i, (layer, above) in enumerate(zip(layers, [*layers[1:], None], strict=True)):
-            below = self.tapes[-1].y if self.tapes else self.x
-            read = above is not None and above.reads_lookups
-            room = room._replace(
-                lookup_ids=lookup_ids if read else 0,
-                salt=i,
-                crew=crew if layer.divides else alone,
-            )
-            self.tapes.append(layer.tape(below, room))
+        room = Room(capacity, lanes, dtype, 0, self._back, *self._marked, 0, self._shares, Crew())
+        self._stack = Stack(
+            layers, self.x, room, backward=backward, lookup_ids=lookup_ids, crew=crew or Crew()
+        )
+        self.tapes = self._stack.tapes
         self._before = {
             f"{i}.{name}": rows[0]
             for i, tape in enumerate(self.tapes)
             for name, rows in tape.states.items()
         }
-        self.dx: NDArray | None = None
-        self._borrowed = [(i, name) for i, layer in enumerate(layers) for name in layer.borrows()]
-        self._dtype = dtype
-        self._dy = self._error_buffers() if backward else [zeros(self.y.shape, dtype)]
-        self._scratch: Scratch | None = None
-        if backward:
-            sizes = [layer.scratch_sizes(dtype) for layer in layers]
-            self._scratch = Scratch.of(sizes, dtype, crew.size)
-
-    def _error_buffers(self) -> list[NDArray]:
-        """For each layer, room for the error of its output; neighbours do not share it."""
-        shapes = [tape.y.shape for tape in self.tapes]
-        sizes = [int(np.prod(shape)) for shape in shapes]
-        flat = [zeros((max(sizes[parity::2], default=0),), self._dtype) for parity in (0, 1)]
-        return [
-            flat[i % 2][:size].reshape(shape)
-            for i, (size, shape) in enumerate(zip(sizes, shapes, strict=True))
-        ]
 
     @property
     def y(self) -> NDArray:
         """(K, B, O padded), the output."""
-        return self.tapes[-1].y
+        return self._stack.y
 
     @property
     def dy(self) -> NDArray:
         """(K, B, O padded), in: the gradient of the output."""
-        return self._dy[-1]
+        return self._stack.dy
+
+    @property
+    def dx(self) -> NDArray | None:
+        """(K, B, I padded), the gradient of float input, after ``go_back(..., want_dx=True)``."""
+        return self._stack.dx
 
     def begin(self, state: Mapping[str, NDArray] | None = None, first_lane: int = 0) -> None:
         """Empty the tape, and start from ``state`` or from zeros.
@@ -249,18 +221,8 @@ class Window:
         if self._said:
             for marked, given in zip(self._marked, marks, strict=True):
                 marked.write(first, last, given)
-        values = first, last, count, self._fresh.some
-        perform(self._listed.get((weights,), values, self._forward_calls))
+        self._stack.forward(weights, first, last, count)
         self.stop = last
-
-    def _forward_calls(
-        self, weights: ModelWeights, first: int, last: int, count: int | None, fresh: bool
-    ) -> list[Call]:
-        """What `Layer.forward` does, layer by layer; ``fresh``: `Marked.some` of the resets."""
-        calls: list[Call] = []
-        for i, layer in enumerate(self.layers[:count]):
-            calls += layer.forward_calls(weights.packed[i], self.tapes[i], first, last)
-        return calls
 
     def add_losses(self, loss: Loss, task: Task) -> float:
         """The sum of the losses of the newest steps; their error goes to `dy`."""
@@ -337,73 +299,16 @@ class Window:
         -------
         The first step for which `dx` was written.
         """
-        for i, tape in enumerate(self.tapes):
-            for name, error in tape.errors.items():
-                error.fill(0)
-                if errors is not None:
-                    given = errors[f"{i}.{name}"]
-                    error[:, : given.shape[1]] = given
-        values = steps, want_dx, self._fresh.some
-        listed = self._listed_back.get((weights, grads), values, self._backward_calls)
-        if listed is None:
-            errors_from = self._go_back(weights, grads, steps, want_dx)
-        else:
-            calls, errors_from = listed
-            perform(calls)
-        for i, name in self._borrowed:
-            grads[0][name] += grads[i][name].T
-        return errors_from
-
-    def _go_back(self, weights: ModelWeights, grads: Grads, steps: Span, want_dx: bool) -> int:
-        """`Layer.backward`, layer by layer."""
-        for i in reversed(range(len(self.layers))):
-            given = self._given(i, weights, grads, steps, want_dx)
-            steps = steps._replace(errors_from=self.layers[i].backward(*given))
-        return steps.errors_from
-
-    def _backward_calls(
-        self, weights: ModelWeights, grads: Grads, steps: Span, want_dx: bool, fresh: bool
-    ) -> tuple[list[Call], int] | None:
-        """What `_go_back` does, and returns, if all layers can say."""
-        calls: list[Call] = []
-        for i in reversed(range(len(self.layers))):
-            given = self._given(i, weights, grads, steps, want_dx)
-            listed = self.layers[i].backward_calls(*given)
-            if listed is None:
-                return None
-            calls += listed[0]
-            steps = steps._replace(errors_from=listed[1])
-        return calls, steps.errors_from
-
-    def _given(
-        self, i: int, weights: ModelWeights, grads: Grads, steps: Span, want_dx: bool
-    ) -> tuple[Any, ...]:
-        """What `Layer.backward` of layer ``i`` is given."""
-        dx = self._dy[i - 1] if i else self._input_error(want_dx)
-        return weights.packed[i], self.tapes[i], steps, self._dy[i], dx, grads[i], self._scratch
+        return self._stack.backward(weights, grads, steps, want_dx, errors)
 
     def outputs(self, weights: ModelWeights) -> Iterator[tuple[int, NDArray]]:
         """Each layer, and what it put out in the newest steps: (k, B, n_out) or the like."""
-        for i, (layer, tape) in enumerate(zip(self.layers, self.tapes, strict=True)):
-            y, units = tape.y, layer.sizes[1]
-            yield i, y.table if isinstance(y, Lookup) else y[: self.stop, :, :units]
-
-    def _input_error(self, wanted: bool) -> NDArray | None:
-        if not wanted or self.layers[0].reads_ids:
-            return None
-        if self.dx is None:
-            width = padded(self.x.shape[2], self._dtype)
-            self.dx = zeros((*self.x.shape[:2], width), self._dtype)
-        return self.dx
+        return self._stack.outputs(self.stop)
 
     def nbytes(self) -> int:
         """Bytes that all arrays of this window take, but for the gradient of x."""
-        arrays = [self.x, self._back, self._shares, *self._dy]
+        arrays = [self.x, self._back, self._shares, *self._stack.arrays()]
         arrays += [marked.rows for marked in self._marked]
-        for part in self._scratch.parts if self._scratch else ():
-            arrays += part
-        for tape in self.tapes:
-            arrays += tape.arrays_in_all()
         return sum({id(owner): owner.nbytes for owner in map(_owner, arrays)}.values())
 
 

@@ -20,6 +20,7 @@ ROOMS = [
     "losses",
     "task",
     "packed",
+    "stack",
     "window",
     "recompute",
     "memory",

@@ -45,7 +45,7 @@ class _Run:
         weights, grads, window = self.weights[which], self.grads[which], self.window
         weights.pack(back=True)
         if self.forgets:
-            window._listed, window._listed_back = Known(), Known()
+            window._stack._forward, window._stack._backward = Known(), Known()
         total = window.update(weights, task, CrossEntropy(), grads, reach)
         found = [np.array(total)] + [g.copy() for part in grads for g in part.values()]
         errors = self.model.zero_state(LANES)
