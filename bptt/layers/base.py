@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..checks import check_count
-from ..kernels.calls import Call
+from ..kernels.calls import Call, perform
 from .crew import Crew
 from .lookup import Lookup
 from .marks import Marked
@@ -233,7 +233,6 @@ class Layer(ABC):
         as it is."""
         return [partial(self.forward, weights, tape, first, last)]
 
-    @abstractmethod
     def backward(
         self,
         weights: Any,
@@ -244,7 +243,7 @@ class Layer(ABC):
         grads: Arrays,
         scratch: Scratch,
     ) -> int:
-        """Go back through ``steps``.
+        """Go back through ``steps``: by default, make the `backward_calls`.
 
         Parameters
         ----------
@@ -256,6 +255,11 @@ class Layer(ABC):
         -------
         The first step for which ``dx`` was written.
         """
+        listed = self.backward_calls(weights, tape, steps, dy, dx, grads, scratch)
+        if listed is None:
+            raise NotImplementedError(f"{type(self).__name__} must say how it goes back")
+        perform(listed[0])
+        return listed[1]
 
     def backward_calls(
         self,

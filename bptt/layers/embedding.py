@@ -93,22 +93,6 @@ class Embedding(Layer):
     ) -> NDArray:
         return params["W"][x]
 
-    def backward(
-        self,
-        weights: NDArray,
-        tape: Tape,
-        steps: Span,
-        dy: NDArray,
-        dx: NDArray | None,
-        grads: Mapping[str, NDArray],
-        scratch: Scratch,
-    ) -> int:
-        if isinstance(tape.y, Lookup):
-            grads["W"][...] = dy[:, 0, : self.n_out]
-        else:
-            _backward(tape.x, dy, grads["W"], steps.errors_from, steps.last)
-        return steps.last
-
     def backward_calls(
         self,
         weights: NDArray,
@@ -118,8 +102,13 @@ class Embedding(Layer):
         dx: NDArray | None,
         grads: Mapping[str, NDArray],
         scratch: Scratch,
-    ) -> tuple[list[Call], int] | None:
-        return [partial(self.backward, weights, tape, steps, dy, dx, grads, scratch)], steps.last
+    ) -> tuple[list[Call], int]:
+        if isinstance(tape.y, Lookup):
+            call = partial(np.copyto, grads["W"], dy[:, 0, : self.n_out])
+        else:
+            here = steps.errors_from, steps.last
+            call = partial(_backward, tape.x, dy, grads["W"], *here)
+        return [call], steps.last
 
 
 @kernel

@@ -116,20 +116,6 @@ class Linear(FedBack):
         _step(x, params["W"], params["b"], y)
         return y
 
-    def backward(
-        self,
-        weights: PackedWeights,
-        tape: Tape,
-        steps: Span,
-        dy: NDArray,
-        dx: NDArray | None,
-        grads: Mapping[str, NDArray],
-        scratch: Scratch,
-    ) -> int:
-        calls, first = self.backward_calls(weights, tape, steps, dy, dx, grads, scratch)
-        perform(calls)
-        return first
-
     def backward_calls(
         self,
         weights: PackedWeights,
