@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,17 +52,17 @@ class ModelWeights:
 
     @cached_property
     def _forward(self) -> list[Call]:
-        return self._listed(lambda layer, *given: layer.packing(*given))
+        return [call for layer, *given in self._given() for call in layer.packing(*given)]
 
     @cached_property
     def _both(self) -> list[Call]:
-        back = self._listed(lambda layer, *given: layer.packing_back(*given))
+        back = [call for layer, *given in self._given() for call in layer.packing_back(*given)]
         # Two who take turns then have the largest layer half each.
         return self._forward + back[::-1]
 
-    def _listed(self, calls: Callable[..., list[Call]]) -> list[Call]:
-        given = zip(self.layers, self.params, self.packed, strict=True)
-        return [call for each in given for call in calls(*each)]
+    def _given(self) -> Iterator[tuple[Layer, dict[str, NDArray], Any]]:
+        """Each layer, and what it packs from and to."""
+        return zip(self.layers, self.params, self.packed, strict=True)
 
     def packing(self, back: bool) -> list[Call]:
         """What packs all layers for going forward, and back if wanted, in any order."""

@@ -9,7 +9,7 @@ leaves the error at every z_t, then one product each for dWx, dWh and dx.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
@@ -21,12 +21,12 @@ from ..initializers import glorot_uniform, orthogonal
 from ..kernels.calls import Call, perform
 from ..kernels.crew import ALONE, Member
 from ..kernels.target import empty
-from .base import Span, Tape, check_size
+from .base import Layer, Span, Tape, check_size
 from .feedback import FedBack
 from .resets import cleared, stretches
 from .weights import PackedWeights, Scratch
 
-__all__ = ["Recurrent", "RecurrentWeights", "apart", "measures"]
+__all__ = ["Recurrent", "RecurrentWeights", "apart", "back_by_stretches", "measures"]
 
 
 class RecurrentWeights(NamedTuple):
@@ -113,34 +113,6 @@ class Recurrent(FedBack):
             return super().forward_calls(weights, tape, first, last)
         return tape.crew.calls(whole)
 
-    def backward(
-        self,
-        weights: RecurrentWeights,
-        tape: Tape,
-        steps: Span,
-        dy: NDArray,
-        dx: NDArray | None,
-        grads: Mapping[str, NDArray],
-        scratch: Scratch,
-    ) -> int:
-        listed = self.backward_calls(weights, tape, steps, dy, dx, grads, scratch)
-        if listed is not None:
-            perform(listed[0])
-            return listed[1]
-        arrays = tape.used = tape.arrays if steps.consume else apart(tape)
-        parts = stretches(tape.fresh, steps.first, steps.last)
-        for start, stop in reversed(parts):
-            part = steps._replace(first=start, last=stop)
-            with cleared(tape, [start]):
-                tape.crew.run(partial(self._run_back, arrays, weights, dy, part))
-                if start > steps.first:
-                    self.state_errors(weights, tape, start)
-        with cleared(tape, [start for start, _ in parts]):
-            given = weights, tape, arrays, steps, dx, grads, scratch
-            tape.crew.run(partial(self._gradients, *given))
-        perform(_joining(tape, arrays, steps))
-        return steps.first
-
     def backward_calls(
         self,
         weights: RecurrentWeights,
@@ -150,16 +122,20 @@ class Recurrent(FedBack):
         dx: NDArray | None,
         grads: Mapping[str, NDArray],
         scratch: Scratch,
-    ) -> tuple[list[Call], int] | None:
-        def whole(member: Member) -> list[Call]:
-            loop = self._run_back(arrays, weights, dy, steps, member)
-            return loop + self._gradients(weights, tape, arrays, steps, dx, grads, scratch, member)
+    ) -> tuple[list[Call], int]:
+        def loop(part: Span, member: Member) -> list[Call]:
+            return self._run_back(arrays, weights, dy, part, member)
 
-        if tape.fresh.some:
-            return None
+        def gradients(member: Member) -> list[Call]:
+            return self._gradients(weights, tape, arrays, steps, dx, grads, scratch, member)
+
         arrays = tape.arrays if steps.consume else apart(tape)
-        calls = tape.crew.calls(whole) + _joining(tape, arrays, steps)
-        return [partial(setattr, tape, "used", arrays), *calls], steps.first
+        if tape.fresh.some:
+            way = [partial(back_by_stretches, self, weights, tape, steps, loop, gradients)]
+        else:
+            way = tape.crew.calls(lambda member: loop(steps, member) + gradients(member))
+        joining = [partial(_join, tape, arrays, steps)] if tape.crew.size > 1 else []
+        return [partial(setattr, tape, "used", arrays), *way, *joining], steps.first
 
     def state_errors(self, weights: RecurrentWeights, tape: Tape, first: int) -> None:
         weights.wh.back_step(tape.used.dz, first, tape.errors["h"])
@@ -197,18 +173,37 @@ class Recurrent(FedBack):
         return weights.wx.gradients(scratch, first, last, tape.x, h, arrays.dz, out, dx, member)
 
 
+def back_by_stretches(
+    layer: Layer,
+    weights: Any,
+    tape: Tape,
+    steps: Span,
+    loop: Callable[[Span, Member], list[Call]],
+    gradients: Callable[[Member], list[Call]],
+) -> None:
+    """The way back where sequences may begin on the tape: first the loop, the newest stretch first.
+
+    loop : lists a member's loop back through a part of ``steps``.
+    gradients : lists its gradients, of all steps.
+    """
+    parts = stretches(tape.fresh, steps.first, steps.last)
+    for start, stop in reversed(parts):
+        with cleared(tape, [start]):
+            tape.crew.run(partial(loop, steps._replace(first=start, last=stop)))
+            if start > steps.first:
+                layer.state_errors(weights, tape, start)
+    with cleared(tape, [start for start, _ in parts]):
+        tape.crew.run(gradients)
+
+
 def measures(parts: NDArray) -> NDArray:
     """Room for what the members of a crew measure, ``parts`` (members, K, ...), of all of them: for
     a lone member the same."""
     return parts[0] if len(parts) == 1 else np.zeros(parts.shape[1:])
 
 
-def _joining(tape: Tape, arrays: Any, steps: Span) -> list[Call]:
-    """What puts the norms and slopes of all units together from those of a crew's members."""
-    return [partial(_join, tape, arrays, steps)] if tape.crew.size > 1 else []
-
-
 def _join(tape: Tape, arrays: Any, steps: Span) -> None:
+    """The norms and slopes of all units, from those of the members of a crew."""
     here = slice(steps.first, steps.last)
     tape.norms[here] = np.hypot.reduce(arrays.norms[:, here])
     if tape.slopes is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -12,13 +13,14 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..checks import check_fraction
 from ..kernels.calls import Call, perform
+from ..kernels.crew import Member
 from . import zoneout_gru, zoneout_lstm, zoneout_rnn
 from .base import Layer, Room, Span, Tape
 from .gru import GRU
 from .lookup import Lookup
 from .lstm import LSTM
 from .marks import Marked
-from .recurrent import Recurrent, apart
+from .recurrent import Recurrent, apart, back_by_stretches
 from .resets import cleared, stretches
 from .rnn import RNN
 from .weights import Scratch
@@ -155,16 +157,14 @@ class Zoneout(Layer):
         scratch: Scratch,
     ) -> int:
         arrays = tape.used = tape.arrays if steps.consume else apart(tape)
-        parts = stretches(tape.fresh, steps.first, steps.last)
-        for start, stop in reversed(parts):
-            part = steps._replace(first=start, last=stop)
-            with cleared(tape, [start]):
-                self._loops.run_back(self.layer, arrays, tape.zone, weights, dy, part)
-                if start > steps.first:
-                    self.state_errors(weights, tape, start)
-        with cleared(tape, [start for start, _ in parts]):
-            own = weights, tape, arrays, steps, dx, grads, scratch
-            perform(self.layer._gradients(*own))
+
+        def loop(part: Span, member: Member) -> list[Call]:
+            own = self.layer, arrays, tape.zone, weights, dy, part
+            return [partial(self._loops.run_back, *own)]
+
+        given = weights, tape, arrays, steps, dx, grads, scratch
+        gradients = partial(self.layer._gradients, *given)
+        back_by_stretches(self, weights, tape, steps, loop, gradients)
         return steps.first
 
     def state_errors(self, weights: Any, tape: _Tape, first: int) -> None:
