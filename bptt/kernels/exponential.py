@@ -22,7 +22,7 @@ from .vector import call_llvm, splat_like, vector_op
 
 __all__ = ["exp", "sigmoid", "tanh"]
 
-_LOG2_E = 1.4426950408889634
+_LOG2_E, _LN_2 = 1.4426950408889634, 0.6931471805599453
 _LN2 = {
     32: (0.693359375, -2.12194440e-4),
     64: (6.93147180369123816490e-01, 1.90821492927058770002e-10),
@@ -68,33 +68,34 @@ def _clamp(typing_context: Any, x: Any) -> Any:
     return x(x), emit
 
 
-def _remainder_op(share: float) -> Callable[..., Any]:
-    """An operation on x and n: x - n ln 2 · ``share``, accurate to rounding."""
+def _plain_remainder(x: np.ndarray, n: np.ndarray) -> np.ndarray:
+    high, low = (x.dtype.type(part) for part in _LN2[_bits(x)])
+    return (x - n * high) - n * low
 
-    def plain(x: np.ndarray, n: np.ndarray) -> np.ndarray:
-        high, low = (x.dtype.type(part * share) for part in _LN2[_bits(x)])
-        return (x - n * high) - n * low
 
-    def compiled(typing_context: Any, x: Any, n: Any) -> Any:
-        parts = _LN2[x.dtype.bitwidth]
+@vector_op(_plain_remainder)
+def _remainder(typing_context: Any, x: Any, n: Any) -> Any:
+    """x - n ln 2, accurate to rounding."""
+    parts = _LN2[x.dtype.bitwidth]
 
-        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            value, n = args
-            for part in parts:
-                factor = _constant(value.type, -part * share)
-                value = call_llvm(builder, "fmuladd", [n, factor, value])
-            return value
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, n = args
+        for part in parts:
+            value = call_llvm(builder, "fmuladd", [n, _constant(value.type, -part), value])
+        return value
 
-        return x(x, x), emit
-
-    return vector_op(plain)(compiled)
+    return x(x, x), emit
 
 
 def _by_halves(terms: list[Any], power: Any, fma: Callable[..., Any], multiply: Any) -> Any:
-    """Σ terms[k] · power**k, adding up neighbours, then their neighbours, and so on."""
+    """Σ terms[k] · power**k, adding up neighbours, then their neighbours, and so on.
+
+    One left over joins the last pair first: no chain is longer for it, and no higher power needed.
+    """
     while len(terms) > 1:
-        pairs = [fma(terms[k + 1], power, terms[k]) for k in range(0, len(terms) - 1, 2)]
-        terms = pairs + terms[len(terms) // 2 * 2 :]
+        if len(terms) % 2:
+            terms = [*terms[:-2], fma(terms[-1], power, terms[-2])]
+        terms = [fma(high, power, low) for low, high in zip(terms[::2], terms[1::2], strict=True)]
         power = multiply(power, power) if len(terms) > 1 else power
     return terms[0]
 
@@ -125,7 +126,6 @@ def _expm1_op(twice: bool) -> Callable[..., Any]:
     return vector_op(plain)(compiled)
 
 
-_remainder, _half_remainder = _remainder_op(1.0), _remainder_op(0.5)
 _expm1, _half_expm1_twice = _expm1_op(twice=False), _expm1_op(twice=True)
 
 
@@ -140,17 +140,22 @@ def exp(x):
 
 @kernel
 def sigmoid(x):
-    """e**x / (e**x + 1)."""
-    power = exp(x)
-    return power / (power + 1.0)
+    """e**r / (e**r + 2**-n), for e**x = 2**n e**r: 2**n would be one more product."""
+    x = _clamp(x)
+    rounded = fma(x, splat_like(x, -_LOG2_E), rounder(x))
+    part = _expm1(_remainder(x, rounder(x) - rounded)) + 1.0
+    return part / (part + power_of_two(rounded))
 
 
 @kernel
 def tanh(x):
-    """(e**2|x| - 1) / (e**2|x| + 1), with the sign of x."""
-    y = minimum(absolute(x), splat_like(x, 20.0))
-    rounded = fma(y, splat_like(x, 2.0 * _LOG2_E), rounder(x))
+    """(e**r - 2**-n) / (e**r + 2**-n), for e**2|x| = 2**n e**r, with the sign of x.
+
+    Both are computed by halves, 2**-n being twice ``power``. One product takes n ln 2 away: what
+    it lacks would be seen where n is large, but there tanh is one.
+    """
+    y, base = minimum(absolute(x), splat_like(x, 20.0)), rounder(x) - 1.0
+    rounded = fma(y, splat_like(x, -2.0 * _LOG2_E), base)
+    rest = _half_expm1_twice(fma(base - rounded, splat_like(x, -0.5 * _LN_2), y))
     power = power_of_two(rounded)
-    rest = _half_expm1_twice(_half_remainder(y, rounded - rounder(x)))
-    half = fma(power, rest, fma(power, splat_like(x, 0.5), splat_like(x, -0.5)))
-    return copysign(half / (half + 1.0), x)
+    return copysign((rest + (0.5 - power)) / (rest + (0.5 + power)), x)
