@@ -47,6 +47,10 @@ LONE_WIDTH = 2
 """The most vectors of a `lone_tile`: four keep enough sums going by themselves."""
 TAIL_WIDTHS = 3, 4
 """Vectors of a `tail_tile`: of fewer, half of one is seldom met."""
+_MOST_ROWS = tuple({TILE_ROWS, _NARROW_ROWS})
+"""Rows of a `tails_tile`."""
+_TAIL_ROWS = tuple({2, 4, *_MOST_ROWS})
+"""Rows of a `tail_tile`: those that are met most."""
 
 
 def _runs_type(k: Any) -> Any:
@@ -58,12 +62,15 @@ def _matrix_type(matrix: Any) -> types.Tuple:
 
 
 def _compiled(
-    inner: int, last: int, least: int = 1, known: tuple[int, ...] = (1, 2, 3, 4)
+    inner: int,
+    last: int,
+    heights: tuple[int, ...] = tuple(range(1, max(TILE_ROWS, _NARROW_ROWS) + 1)),
+    known: tuple[int, ...] = (1, 2, 3, 4),
 ) -> Callable[..., Any]:
     """The tile that computes only a part of each vector.
 
     inner, last : one over that part, of the vectors before the last and of the last.
-    least, known : the fewest rows, and the widths, that may come: each case takes time to compile.
+    heights, known : the rows and the widths that may come: each case takes time to compile.
     """
 
     def compiled(
@@ -93,7 +100,8 @@ def _compiled(
                     emit_tile, builder, vector, r, runs, a, [(b, [front] * (w - 1) + [tail])], d, c
                 )
                 for w in widths
-                for r in range(least, (TILE_ROWS if w == 4 else _NARROW_ROWS) + 1)
+                for r in heights
+                if r <= (TILE_ROWS if w == 4 else _NARROW_ROWS)
             }
             switch(builder, key, cases)
             return context.get_dummy_value()
@@ -192,14 +200,14 @@ half_tile = intrinsic(prefer_literal=True)(_compiled(inner=2, last=2)) if JIT el
 For the last units of gates, where the second halves are padding.
 """
 
-tail_tile = intrinsic(_compiled(1, 2, TILE_ROWS, TAIL_WIDTHS)) if JIT else _plain
+tail_tile = intrinsic(_compiled(1, 2, _TAIL_ROWS, TAIL_WIDTHS)) if JIT else _plain
 """As `tile`, but only the first half of the last vector is computed, and the second becomes zero.
 
-For the last columns, where what follows is padding; of `TAIL_WIDTHS`, and `TILE_ROWS` or more.
+For the last columns, where what follows is padding; of `TAIL_WIDTHS` and `_TAIL_ROWS`.
 """
 
-tails_tile = intrinsic(_compiled(2, 2, TILE_ROWS, TAIL_WIDTHS)) if JIT else _plain
-"""As `half_tile`, but of `TAIL_WIDTHS`, and `TILE_ROWS` or more."""
+tails_tile = intrinsic(_compiled(2, 2, _MOST_ROWS, TAIL_WIDTHS)) if JIT else _plain
+"""As `half_tile`, but of `TAIL_WIDTHS` and `_MOST_ROWS`."""
 
 tile_row = intrinsic(_compiled_row) if JIT else _plain_row
 """``tile_row(width, other, k, A, B1, B2, D, C)``: one row times two panels, or one.
@@ -218,12 +226,12 @@ beside it. A sum's terms are added in another order than in the other tiles, see
 @piece
 def panel_tile(height, width, cut, k, a, b, d, c):
     """The `tile` for a panel of which so many vectors end in padding: none, the last one or all."""
-    if cut == 0 or width not in TAIL_WIDTHS or height < TILE_ROWS:
-        tile(height, width, k, a, b, d, c)
-    elif cut == 1:
+    if cut == 1 and width in TAIL_WIDTHS and height in _TAIL_ROWS:
         tail_tile(height, width, k, a, b, d, c)
-    else:
+    elif cut > 1 and width in TAIL_WIDTHS and height in _MOST_ROWS:
         tails_tile(height, width, k, a, b, d, c)
+    else:
+        tile(height, width, k, a, b, d, c)
 
 
 @kernel
