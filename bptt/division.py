@@ -20,9 +20,12 @@ from .pool import cpu_count
 
 __all__ = ["Division", "best_division", "check_workers"]
 
-_START, _MEETING = 2_000_000, 600_000
+_START, _MEETING = 1_700_000, 600_000
 """What one more thread costs in each layer, and what two cost there that are in each other's way:
 only one of them interprets at a time."""
+_LISTED = 0.7
+"""How much of that it costs that the members of a crew begin, who only make calls that are listed.
+"""
 _READING = 1
 """Lanes whose products take as long as to read the weights, which each shard does at every step."""
 _STEP = 12_000
@@ -102,7 +105,8 @@ class _Costs(NamedTuple):
             share = self._share(layer, members)
             total += self.steps * lanes * products * (share * _UNEVEN if share < 1 else 1.0)
             meetings = 2 * self.steps if layer.divides and layer.carried else 0
-            total += (1 + layer.divides) * _together(members) + meetings * members * _STEP
+            starts = (1 + layer.divides) * _LISTED
+            total += starts * _together(members) + meetings * members * _STEP
         return total
 
     def _share(self, layer: Layer, members: int) -> float:
