@@ -7,6 +7,7 @@ and 32 units would else spend as long between kernels as in them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -42,6 +43,8 @@ class Stack:
     Attributes
     ----------
     tapes : one per layer.
+    y : (K, B, O padded), the output.
+    dy : (K, B, O padded), in: the gradient of the output.
     dx : gradient of x, for float input, after ``backward(..., want_dx=True)``.
     """
 
@@ -62,10 +65,12 @@ class Stack:
             read = above is not None and above.reads_lookups
             own = room._replace(lookup_ids=lookup_ids if read else 0, salt=i)
             self.tapes.append(layer.tape(below, own._replace(crew=crew) if layer.divides else own))
+        self.y: NDArray = self.tapes[-1].y
         self.dx: NDArray | None = None
         self._borrowed = [(i, name) for i, layer in enumerate(layers) for name in layer.borrows()]
         dtype = room.dtype
         self._dy = self._error_buffers(dtype) if backward else [zeros(self.y.shape, dtype)]
+        self.dy = self._dy[-1]
         self._scratch: Scratch | None = None
         if backward:
             sizes = [layer.scratch_sizes(dtype) for layer in layers]
@@ -82,16 +87,6 @@ class Stack:
             flat[i % 2][:size].reshape(shape)
             for i, (size, shape) in enumerate(zip(sizes, shapes, strict=True))
         ]
-
-    @property
-    def y(self) -> NDArray:
-        """(K, B, O padded), the output."""
-        return self.tapes[-1].y
-
-    @property
-    def dy(self) -> NDArray:
-        """(K, B, O padded), in: the gradient of the output."""
-        return self._dy[-1]
 
     def forward(self, weights: ModelWeights, first: int, last: int, count: int | None) -> None:
         """Run steps ``first`` to ``last`` through ``count`` layers, or all, from the input up."""
@@ -116,15 +111,13 @@ class Stack:
         errors: Mapping[str, NDArray] | None,
     ) -> int:
         """As `Window.go_back`."""
-        for i, tape in enumerate(self.tapes):
-            for name, error in tape.errors.items():
-                error.fill(0)
-                if errors is not None:
-                    given = errors[f"{i}.{name}"]
-                    error[:, : given.shape[1]] = given
-        values = steps, want_dx, self._fresh.some
+        if errors is not None:
+            self._take(errors)
+        values = steps, want_dx, self._fresh.some, errors is None
         listed = self._backward.get((weights, grads), values, self._backward_calls)
         if listed is None:
+            if errors is None:
+                perform(self._emptying())
             errors_from = self._go_back(weights, grads, steps, want_dx)
         else:
             calls, errors_from = listed
@@ -132,6 +125,18 @@ class Stack:
         for i, name in self._borrowed:
             grads[0][name] += grads[i][name].T
         return errors_from
+
+    def _take(self, errors: Mapping[str, NDArray]) -> None:
+        """Set those that arrive from beyond the last step."""
+        for i, tape in enumerate(self.tapes):
+            for name, error in tape.errors.items():
+                given = errors[f"{i}.{name}"]
+                error.fill(0)
+                error[:, : given.shape[1]] = given
+
+    def _emptying(self) -> list[Call]:
+        """What says that none arrive."""
+        return [partial(e.fill, 0) for tape in self.tapes for e in tape.errors.values()]
 
     def _go_back(self, weights: ModelWeights, grads: Grads, steps: Span, want_dx: bool) -> int:
         """`Layer.backward`, layer by layer."""
@@ -141,10 +146,11 @@ class Stack:
         return steps.errors_from
 
     def _backward_calls(
-        self, weights: ModelWeights, grads: Grads, steps: Span, want_dx: bool, fresh: bool
-    ) -> tuple[list[Call], int] | None:
-        """What `_go_back` does, and returns, if all layers can say."""
-        calls: list[Call] = []
+        self, weights: ModelWeights, grads: Grads, steps: Span, want_dx: bool, fresh: bool,
+        emptied: bool,
+    ) -> tuple[list[Call], int] | None:  # fmt: skip
+        """What `_go_back` does, and returns, if all layers can say; `_emptying` first if wanted."""
+        calls = self._emptying() if emptied else []
         for i in reversed(range(len(self.layers))):
             given = self._given(i, weights, grads, steps, want_dx)
             listed = self.layers[i].backward_calls(*given)

@@ -55,6 +55,8 @@ class Window:
     start, stop : the rows that hold steps of the current sequence.
     tapes : one per layer.
     x : (K, B) int32 ids or (K, B, I), the input.
+    y : (K, B, O padded), the output.
+    dy : (K, B, O padded), in: the gradient of the output.
     """
 
     def __init__(
@@ -85,22 +87,12 @@ class Window:
         self._stack = Stack(
             layers, self.x, room, backward=backward, lookup_ids=lookup_ids, crew=crew or Crew()
         )
-        self.tapes = self._stack.tapes
+        self.tapes, self.y, self.dy = self._stack.tapes, self._stack.y, self._stack.dy
         self._before = {
             f"{i}.{name}": rows[0]
             for i, tape in enumerate(self.tapes)
             for name, rows in tape.states.items()
         }
-
-    @property
-    def y(self) -> NDArray:
-        """(K, B, O padded), the output."""
-        return self._stack.y
-
-    @property
-    def dy(self) -> NDArray:
-        """(K, B, O padded), in: the gradient of the output."""
-        return self._stack.dy
 
     @property
     def dx(self) -> NDArray | None:
@@ -230,7 +222,7 @@ class Window:
         if len(self._shares):
             self._shares[self.start : first] = 0
             self._shares[first : self.stop] = task.valid * task.scale
-        targets, valid = np.ascontiguousarray(task.targets), np.ascontiguousarray(task.valid)
+        targets, valid = _contiguous(task.targets), _contiguous(task.valid)
         return loss.run(self.y, first, outputs, targets, valid, task.scale, self.dy)
 
     def evaluate(self, weights: ModelWeights, task: Task, loss: Loss) -> float:
@@ -259,9 +251,7 @@ class Window:
         self.weigh(None if reach.weights is None else reach.weights[:, np.newaxis])
         first = max(self.start, self.stop - reach.k2)
         errors_from = max(first, self.stop - len(task.targets))
-        span = Span(
-            first, self.stop, errors_from, reach.clip_delta, not reach.keep, scale=task.scale
-        )
+        span = Span(first, self.stop, errors_from, reach.clip_delta, not reach.keep, task.scale)
         self.go_back(weights, grads, span, reach.want_dx)
         return total
 
@@ -310,6 +300,11 @@ class Window:
         arrays = [self.x, self._back, self._shares, *self._stack.arrays()]
         arrays += [marked.rows for marked in self._marked]
         return sum({id(owner): owner.nbytes for owner in map(_owner, arrays)}.values())
+
+
+def _contiguous(array: NDArray) -> NDArray:
+    """``array``, copied if need be: quicker than to have NumPy look."""
+    return array if array.flags.c_contiguous else np.ascontiguousarray(array)
 
 
 def _owner(array: NDArray) -> NDArray:

@@ -168,8 +168,8 @@ class Workers:
     def begin(self, state: Mapping[str, NDArray] | None = None) -> None:
         """Start all lanes from ``state``, or from zeros."""
         self._kept = 0
-        for window, lane in zip(self.windows, self.bounds, strict=False):
-            window.begin(state, lane)
+        for i, window in enumerate(self.windows):
+            window.begin(state, self.bounds[i])
 
     def state(self) -> Block:
         """A copy of the state after the newest step."""

@@ -55,12 +55,13 @@ class Known(Generic[Made]):
         """``make(*objects, *values)``, which depends on which objects these are, and on values."""
         if not all(map(is_, objects, self._objects)):
             self._made.clear()
-        if values not in self._made:
+        made = self._made.get(values, self)
+        if made is self:
             if len(self._made) == _MOST:
                 self._made.clear()
-            self._made[values] = make(*objects, *values)
+            made = self._made[values] = make(*objects, *values)
             self._objects = objects
-        return self._made[values]
+        return made
 
 
 def perform(calls: Iterable[Call]) -> None:
