@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .compile import apart_kernel, kernel, piece
-from .moves import copier
 from .packing import FULL, panel_bounds
+from .sorted_rows import sort_rows, sorted_width
 from .target import FAR, NEAR, lanes_of, target
 from .tile import TILE_ROWS, panel_tile
 from .vector import ask_row, flat, lanes, load, store
 
-__all__ = ["accumulate", "scratch_sizes"]
+__all__ = ["accumulate", "accumulate_both", "put_last_gate", "scratch_sizes"]
 
 _BLOCK = 192
 """Rows of the sum over time and lanes that are added up at a time: they fit the nearer caches."""
@@ -25,11 +25,6 @@ _READS = 24
 """How often a line of 16 numbers is read where it lies, at most; else it pays to sort them."""
 _PANEL_NEAR = _BLOCK * FULL * target().vector_bytes <= NEAR
 """Whether a panel of the error, once gathered, stays in the first cache: else it does not pay."""
-_NEAR = 32
-"""Rows of those whose numbers are sorted by tiles at a time: they fit the first cache."""
-_ROW = -(-TILE_ROWS // 4) * 4
-"""Places that a tile's share of a gathered row takes, so that it is copied in whole vectors."""
-_copy_row = copier(_ROW)
 
 
 def scratch_sizes(n: int, g_row: int, dtype: DTypeLike) -> tuple[int, int, int]:
@@ -39,7 +34,7 @@ def scratch_sizes(n: int, g_row: int, dtype: DTypeLike) -> tuple[int, int, int]:
     g_row : interleaved columns, G·Np.
     """
     panel = FULL * lanes_of(dtype)
-    return _BLOCK * panel, _BLOCK * _ROW * -(-n // TILE_ROWS), n * g_row + panel + 1
+    return _BLOCK * panel, _BLOCK * sorted_width(n), n * g_row + panel + 1
 
 
 @apart_kernel
@@ -48,35 +43,6 @@ def _gather_panel(g, first, row, count, columns, panel):
     for k in range(count):
         for v in range(0, columns, lanes(g)):
             store(panel, k * columns + v, load(g, first + k * row + v))
-
-
-@piece
-def _place(i, count):
-    """Where row i of the weights begins in ``count`` gathered rows."""
-    return i // TILE_ROWS * _ROW * count + i % TILE_ROWS
-
-
-@apart_kernel
-def _gather_rows(side, count, n, i, rows):
-    """Copy ``count`` rows of n numbers, which belong to rows i to i + n of the weights.
-
-    side : as in `_add_outer`.
-    rows : out, tile by tile as they are read; of a tile's `_ROW` places the last may hold anything.
-    """
-    a, first, _, row = side
-    for near in range(0, count, _NEAR):
-        stop = near + _NEAR if near + _NEAR < count else count
-        j = 0
-        while j < n:
-            at = _place(i + j, count)
-            if (i + j) % TILE_ROWS == 0 and j + _ROW <= n:
-                for k in range(near, stop):
-                    _copy_row(a, first + k * row + j, rows, at + k * _ROW)
-                j += TILE_ROWS
-            else:
-                for k in range(near, stop):
-                    rows[at + k * _ROW] = a[first + k * row + j]
-                j += 1
 
 
 @apart_kernel
@@ -148,8 +114,8 @@ def _scatter_bias(sums, at, columns, first, gates, units, db):
 
 
 @apart_kernel
-def _scatter(sums, gates, out, panels, begin, stop):
-    """Write panels ``begin`` to ``stop`` where they belong."""
+def _scatter(sums, base, gates, out, panels, begin, stop):
+    """Write panels ``begin`` to ``stop`` of the sums from ``base`` on where they belong."""
     dwx, dwh, db = out
     size, units = lanes(sums), dwx.shape[1] // gates
     n_x, n_h = dwx.shape[0], dwh.shape[0]
@@ -157,7 +123,7 @@ def _scatter(sums, gates, out, panels, begin, stop):
     for p in range(begin, stop):
         first, end = panel_bounds(p, vectors, panels)
         columns = (end - first) * size
-        at = first * size * n
+        at = base + first * size * n
         _scatter_panel(n_x, sums, at, columns, first, gates, units, dwx)
         _scatter_panel(n_h, sums, at + n_x * columns, columns, first, gates, units, dwh)
         _scatter_bias(sums, at + (n - 1) * columns, columns, first, gates, units, db)
@@ -170,14 +136,58 @@ def _tile_count(n):
 
 
 @apart_kernel
-def _sort_rows(side_x, side_h, count, n_x, n_h, rows):
-    """[x h 1] of ``count`` rows, sorted by tiles into ``rows``, as a side of its own."""
-    nothing, step = np.int64(0), np.int64(_ROW)
-    _gather_rows(side_x, count, n_x, nothing, rows)
-    _gather_rows(side_h, count, n_h, n_x, rows)
-    for k in range(count):
-        rows[_place(n_x + n_h, count) + k * _ROW] = 1
-    return rows, nothing, count * step, step
+def _add_block(x, h, g, rows_here, sizes, scratch, places, panels, cut, begin, stop):
+    """Add up a block of rows.
+
+    rows_here : the first row, how many there are, and how many in all blocks.
+    sizes : rows of dWx and dWh.
+    places : in the sums, where these begin, and where only zeros are, with a one behind them; and
+        whether they have begun.
+    The rest as in `accumulate`.
+    """
+    # Numba compiles a kernel once more for an argument that is a literal.
+    nothing, single, step = np.int64(0), np.int64(1), np.int64(TILE_ROWS)
+    (row, count, m), (n_x, n_h), (base, zeros, begun) = rows_here, sizes, places
+    x_row, h_row, g_row = x.shape[2], h.shape[2], g.shape[2]
+    panel, rows, sums = scratch
+    size, here, n = lanes(sums), row * g_row, n_x + n_h + 1
+    vectors = g_row // size
+    sorts = panels * 16 > _READS * TILE_ROWS or n * _BLOCK > FAR // 32
+    widths = (n, nothing, nothing) if sorts else (n_x, n_h, single)
+    tiles = _tile_count(widths[0]) + _tile_count(widths[1]) + widths[2]
+    asked = _BLOCK if m * g_row > FAR else 0
+    asked_h = asked if n * g_row < FAR // 8 else 0  # Larger sums would drive them out again.
+    share, share_h = _BLOCK // tiles + 1, _BLOCK // (tiles * panels) + 1
+    side_x, side_h = (flat(x), row * x_row, step, x_row), (flat(h), row * h_row, step, h_row)
+    side_b = (sums, zeros + FULL * size, nothing, nothing)
+    if sorts:
+        side_x = sort_rows(side_x, side_h, count, n_x, n_h, rows)
+    for p in range(begin, stop):
+        first, end = panel_bounds(p, vectors, panels)
+        columns = (end - first) * size
+        spared = cut if end == vectors else 0
+        errors = (flat(g), here + first * size, g_row, end - first, spared)
+        if _PANEL_NEAR:
+            _gather_panel(g, here + first * size, g_row, count, columns, panel)
+            errors = (panel, nothing, columns, end - first, spared)
+        next_panel = here + (end * size if end < vectors else count * g_row)
+        asked_for = p * tiles * share_h
+        next_rows = (h, (row + count + asked_for) * h_row, h_row)
+        ahead_g = (g, next_panel, g_row), asked, share, columns
+        ahead = ahead_g, (next_rows, asked_h - asked_for, share_h, h_row)
+        at, part = base + first * size * n, nothing
+        sides = (side_x, widths[0]), (side_h, widths[1]), (side_b, widths[2])
+        for side, width in sides:
+            start = at if begun else zeros
+            part = _add_outer(width, count, side, errors, start, sums, at, ahead, part)
+            at += width * columns
+
+
+@piece
+def _put_zeros(sums, zeros):
+    """What `_add_block` reads there."""
+    one = zeros + FULL * lanes(sums)
+    sums[zeros:one], sums[one] = 0, 1
 
 
 @kernel
@@ -193,50 +203,50 @@ def accumulate(x, h, g, span, gates, scratch, out, panels, cut, begin, stop):
     panels, cut : how many, and as in `padded_halves`, those of the packed weights.
     begin, stop : the panels that are wanted.
     """
-    # Numba compiles a kernel once more for an argument that is a literal.
-    nothing, single, step = np.int64(0), np.int64(1), np.int64(TILE_ROWS)
-    m, row = (span[1] - span[0]) * g.shape[1], span[0] * g.shape[1]
-    x_row, h_row, g_row = x.shape[2], h.shape[2], g.shape[2]
-    x_first, h_first, g_first = row * x_row, row * h_row, row * g_row
-    panel, rows, sums = scratch
-    dwx, dwh, _ = out
-    size = lanes(sums)
-    n_x, n_h = dwx.shape[0], dwh.shape[0]
-    n = n_x + n_h + 1
-    vectors = g_row // size
-    zeros = n * g_row
-    one = zeros + FULL * size
-    sums[zeros:one], sums[one] = 0, 1
-    side_b = (sums, one, nothing, nothing)
-    sorts = panels * 16 > _READS * TILE_ROWS or n * _BLOCK > FAR // 32
-    widths = (n, nothing, nothing) if sorts else (n_x, n_h, single)
-    tiles = _tile_count(widths[0]) + _tile_count(widths[1]) + widths[2]
-    asked = _BLOCK if m * g_row > FAR else 0
-    asked_h = asked if n * g_row < FAR // 8 else 0  # Larger sums would drive them out again.
-    share, share_h = _BLOCK // tiles + 1, _BLOCK // (tiles * panels) + 1
+    nothing, lane_count, sums = np.int64(0), g.shape[1], scratch[2]
+    m, row = (span[1] - span[0]) * lane_count, span[0] * lane_count
+    sizes = len(out[0]), len(out[1])
+    zeros = (sizes[0] + sizes[1] + 1) * g.shape[2]
+    _put_zeros(sums, zeros)
     for r in range(0, max(m, 1), _BLOCK):
-        count, here = _BLOCK if m - r > _BLOCK else m - r, g_first + r * g_row
-        side_x = (flat(x), x_first + r * x_row, step, x_row)
-        side_h = (flat(h), h_first + r * h_row, step, h_row)
-        if sorts:
-            side_x = _sort_rows(side_x, side_h, count, n_x, n_h, rows)
-        for p in range(begin, stop):
-            first, end = panel_bounds(p, vectors, panels)
-            columns = (end - first) * size
-            spared = cut if end == vectors else 0
-            errors = (flat(g), here + first * size, g_row, end - first, spared)
-            if _PANEL_NEAR:
-                _gather_panel(g, here + first * size, g_row, count, columns, panel)
-                errors = (panel, nothing, columns, end - first, spared)
-            next_panel = here + (end * size if end < vectors else count * g_row)
-            begun = p * tiles * share_h
-            next_rows = (h, h_first + (r + count + begun) * h_row, h_row)
-            ahead_g = (g, next_panel, g_row), asked, share, columns
-            ahead = ahead_g, (next_rows, asked_h - begun, share_h, h_row)
-            at, part = first * size * n, nothing
-            sides = (side_x, widths[0]), (side_h, widths[1]), (side_b, widths[2])
-            for side, width in sides:
-                start = at if r else zeros
-                part = _add_outer(width, count, side, errors, start, sums, at, ahead, part)
-                at += width * columns
-    _scatter(sums, gates, out, panels, begin, stop)
+        here, places = (row + r, min(_BLOCK, m - r), m), (nothing, zeros, r > 0)
+        _add_block(x, h, g, here, sizes, scratch, places, panels, cut, begin, stop)
+    _scatter(sums, nothing, gates, out, panels, begin, stop)
+
+
+@kernel
+def accumulate_both(x, h, g, last, span, gates, scratch, outs, panels, cut, begin, stop):
+    """`accumulate` of [x 1].T @ g, and then of [h 1].T @ g with another last gate; a block has both
+    while its errors are near.
+
+    g : in, out; all gates of a vector of units are a panel, and the last of them is replaced.
+    last : in, (K, B, Np), the last gate of g for the second sum.
+    scratch : as in `accumulate`, of one row more.
+    outs : out, of the first sum, and of the second.
+    """
+    nothing, lane_count, sums = np.int64(0), g.shape[1], scratch[2]
+    m, row = (span[1] - span[0]) * lane_count, span[0] * lane_count
+    sizes_x, sizes_h = (len(outs[0][0]), nothing), (len(outs[1][0]), nothing)
+    second = (sizes_x[0] + 1) * g.shape[2]
+    zeros = second + (sizes_h[0] + 1) * g.shape[2]
+    _put_zeros(sums, zeros)
+    for r in range(0, max(m, 1), _BLOCK):
+        here, begun = (row + r, min(_BLOCK, m - r), m), r > 0
+        places = (nothing, zeros, begun)
+        _add_block(x, x, g, here, sizes_x, scratch, places, panels, cut, begin, stop)
+        put_last_gate(g, last, here[0], here[1], gates, begin, stop)
+        places = (second, zeros, begun)
+        _add_block(h, h, g, here, sizes_h, scratch, places, panels, cut, begin, stop)
+    _scatter(sums, nothing, gates, outs[0], panels, begin, stop)
+    _scatter(sums, second, gates, outs[1], panels, begin, stop)
+
+
+@piece
+def put_last_gate(g, last, row, count, gates, begin, stop):
+    """Write vectors ``begin`` to ``stop`` of ``last`` (K, B, Np) over the last gate of the same
+    units in g (K, B, G·Np), in ``count`` rows from ``row`` on."""
+    size = lanes(g)
+    for r in range(row, row + count):
+        at, to = r * last.shape[2], r * g.shape[2] + (gates - 1) * size
+        for v in range(begin, stop):
+            store(g, to + v * gates * size, load(last, at + v * size))

@@ -111,6 +111,10 @@ class GRU(Recurrent):
             step_before(x, wx, wh, b, before, after, start)
         return after[start : start + len(x) * self.n].reshape(len(x), self.n)
 
+    def scratch_sizes(self, dtype: DTypeLike) -> tuple[int, int, int]:
+        """With room for two sums at once; each has a bias."""
+        return Scratch.sizes(self.n_in + self.n + 2, self.n, self.gates, dtype)
+
     def state_errors(self, weights: Any, tape: Tape, first: int) -> None:
         self._form.state_errors(weights, tape, first)
 
@@ -133,8 +137,4 @@ class GRU(Recurrent):
         scratch: Scratch,
         member: Member = ALONE,
     ) -> list[Call]:
-        first, last, h = steps.first, steps.last, tape.states["h"]
-        out = (grads["Wx"], grads["Wh"][:0], grads["b"])
-        calls = weights.wx.gradients(scratch, first, last, tape.x, h, arrays.dz, out, dx, member)
-        calls += self._form.state_gradients(weights, arrays, steps, grads, scratch, member)
-        return calls
+        return self._form.gradients(weights, tape, arrays, steps, dx, grads, scratch, member)

@@ -20,11 +20,12 @@ from ..kernels.crew import Member
 from ..kernels.target import empty, padded, zeros
 from .base import Room, Span, Tape
 from .gru_after_loops import Arrays, backward, forward, put_last
+from .lookup import Lookup
 from .recurrent import RecurrentWeights
-from .weights import PackedWeights, Scratch
+from .weights import PackedWeights, Scratch, own_steps
 
-__all__ = ["make_arrays", "make_weights", "packing", "packing_back", "run", "run_back",
-           "state_errors", "state_gradients"]  # fmt: skip
+__all__ = ["gradients", "make_arrays", "make_weights", "packing", "packing_back", "run", "run_back",
+           "state_errors"]  # fmt: skip
 
 _GATES = np.int64(3)
 
@@ -86,23 +87,32 @@ def run_back(
     return [wh.calls.bind(backward, tuple(arrays), wh.transposed, dy, span, wh.part(member))]
 
 
-def state_gradients(
+def gradients(
     weights: RecurrentWeights,
+    tape: Tape,
     arrays: Arrays,
     steps: Span,
+    dx: NDArray | None,
     grads: Mapping[str, NDArray],
     scratch: Scratch,
     member: Member,
 ) -> list[Call]:
-    """The gradients of Wh and bh; turns ``arrays.dz`` into the error of s, when nobody reads it as
+    """As `Recurrent._gradients`; turns ``arrays.dz`` into the error of s, when nobody reads it as
     what it was."""
-    wh, first, last = weights.wh, steps.first, steps.last
-    out, h, dz = (grads["Wh"], grads["Wh"][:0], grads["bh"]), arrays.h, arrays.dz
-    return [
-        *wh.meeting(member),
-        wh.calls.bind(put_last, dz, arrays.dm, first, last, wh.part(member)),
-        *wh.gradients(scratch, first, last, h, h, dz, out, None, member),
-    ]
+    (wx, wh), x, h, dz, dm = weights, tape.x, arrays.h, arrays.dz, arrays.dm
+    given, none = (scratch, steps.first, steps.last), grads["Wh"][:0]
+    outs = (grads["Wx"], none, grads["b"]), (grads["Wh"], none, grads["bh"])
+    if isinstance(x, Lookup):
+        return [
+            *wx.gradients(*given, x, h, dz, outs[0], dx, member),
+            *wh.meeting(member),
+            wh.calls.bind(put_last, dz, dm, *given[1:], wh.part(member)),
+            *wh.gradients(*given, h, h, dz, outs[1], None, member),
+        ]
+    calls = []
+    if dx is not None:
+        calls.append(wx.error_products(dz, *own_steps(member, *given[1:]), dx))
+    return [*calls, *wh.meeting(member), wx.outer_of_both(*given, x, h, dz, dm, outs, member)]
 
 
 def state_errors(weights: RecurrentWeights, tape: Tape, first: int) -> None:

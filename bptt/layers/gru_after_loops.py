@@ -12,6 +12,7 @@ from ..kernels.compile import kernel, piece
 from ..kernels.crew import meet
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
+from ..kernels.outer import put_last_gate
 from ..kernels.product import part_back_product, row_product, whole_rows, whole_start
 from ..kernels.target import FAR
 from ..kernels.tile import half_tile, narrow_height, tile
@@ -184,8 +185,5 @@ def backward(values, wh_transposed, dy, span, part):
 def put_last(dz, dm, first, last, part):
     """Write dm (K, B, Hp) over the last gate of dz (K, B, 3·Hp), steps ``first`` to ``last``, in
     the units of a part as in `crew`."""
-    count, width, size = dm.shape[1], dm.shape[2], lanes(dm)
-    unit, end = part[3] * size, part[4] * size
-    for row in range(first * count * width, last * count * width, width):
-        for at in range(row + unit, row + end, size):
-            store(dz, 3 * at + 2 * size, load(dm, at))
+    count = dm.shape[1]
+    put_last_gate(dz, dm, first * count, (last - first) * count, 3, part[3], part[4])

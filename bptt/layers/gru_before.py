@@ -26,8 +26,8 @@ from ..kernels.vector import lanes, load, splat, store
 from .base import Room, Span, Tape
 from .weights import PackedWeights, Scratch
 
-__all__ = ["make_arrays", "make_weights", "packing", "packing_back", "run", "run_back",
-           "state_errors", "state_gradients"]  # fmt: skip
+__all__ = ["gradients", "make_arrays", "make_weights", "packing", "packing_back", "run", "run_back",
+           "state_errors"]  # fmt: skip
 
 
 class _Weights(NamedTuple):
@@ -136,16 +136,20 @@ def run_back(
     return [wh.calls.bind(_backward, tuple(arrays), *both, dy, span, part)]
 
 
-def state_gradients(
+def gradients(
     weights: _Weights,
+    tape: Tape,
     arrays: _Arrays,
     steps: Span,
+    dx: NDArray | None,
     grads: Mapping[str, NDArray],
     scratch: Scratch,
     member: Member,
 ) -> list[Call]:
-    """The gradient of Wh."""
-    return [partial(_state_gradients, weights, arrays, steps, grads, scratch)]
+    """As `Recurrent._gradients`."""
+    first, last, out = steps.first, steps.last, (grads["Wx"], grads["Wh"][:0], grads["b"])
+    calls = weights.wx.gradients(scratch, first, last, tape.x, arrays.h, arrays.dz, out, dx)
+    return [*calls, partial(_state_gradients, weights, arrays, steps, grads, scratch)]
 
 
 def _state_gradients(

@@ -12,13 +12,13 @@ from numpy.typing import DTypeLike, NDArray
 from ..kernels.calls import Call, Calls, perform
 from ..kernels.crew import ALONE, Member, Part, meet, part_of, whole_part
 from ..kernels.narrow import FEW, few_back, pack_few
-from ..kernels.outer import accumulate, scratch_sizes
+from ..kernels.outer import accumulate, accumulate_both, scratch_sizes
 from ..kernels.packing import FULL, pack, pack_transposed, padded_halves, panel_count, unpadded
 from ..kernels.product import step_back, step_products
 from ..kernels.target import empty, lanes_of, padded, zeros
 from .lookup import Lookup
 
-__all__ = ["PackedWeights", "Scratch"]
+__all__ = ["PackedWeights", "Scratch", "own_steps"]
 
 
 class Scratch(NamedTuple):
@@ -178,7 +178,7 @@ class PackedWeights:
         if not isinstance(x, Lookup):
             calls = [self._outer(scratch, first, last, x, h, g, out, member)]
             if dx is not None:
-                calls.append(self.error_products(g, *_own_steps(member, first, last), dx))
+                calls.append(self.error_products(g, *own_steps(member, first, last), dx))
             return calls
         (dwx, dwh, db), calls = out, []
         if member[0] == 0:
@@ -206,19 +206,29 @@ class PackedWeights:
         member: Member = ALONE,
     ) -> Call:
         """``out`` = [x h 1].T @ g, for the member's own units."""
-        return self.calls.bind(
-            accumulate,
-            x,
-            h,
-            g,
-            (first, last),
-            self.gates,
-            scratch.parts[member[0]],
-            out,
-            self._whole[1],
-            self.packed[3],
-            *self._panels(member),
-        )
+        own = self.gates, scratch.parts[member[0]], out, *self._wanted(member)
+        return self.calls.bind(accumulate, x, h, g, (first, last), *own)
+
+    def outer_of_both(
+        self,
+        scratch: Scratch,
+        first: int,
+        last: int,
+        x: NDArray,
+        h: NDArray,
+        g: NDArray,
+        last_gate: NDArray,
+        outs: tuple[tuple[NDArray, NDArray, NDArray], tuple[NDArray, NDArray, NDArray]],
+        member: Member = ALONE,
+    ) -> Call:
+        """Those of x @ W + b, and of h @ Wh + bh, at which g has the ``last_gate``, and then keeps
+        it; ``outs`` as ``out`` of `gradients`, without rows of the other."""
+        own = self.gates, scratch.parts[member[0]], outs, *self._wanted(member)
+        return self.calls.bind(accumulate_both, x, h, g, last_gate, (first, last), *own)
+
+    def _wanted(self, member: Member) -> tuple[int, int, int, int]:
+        """The panels, what of the last is padding, and those of the member's own units."""
+        return self._whole[1], self.packed[3], *self._panels(member)
 
 
 def _reading(w: NDArray, calls: Callable[[NDArray], list[Call]]) -> list[Call]:
@@ -229,7 +239,7 @@ def _reading(w: NDArray, calls: Callable[[NDArray], list[Call]]) -> list[Call]:
     return [partial(perform, [partial(np.copyto, copy, w), *calls(copy)])]
 
 
-def _own_steps(member: Member, first: int, last: int) -> tuple[int, int]:
+def own_steps(member: Member, first: int, last: int) -> tuple[int, int]:
     """First and end of the member's share of steps, of what is done for each by itself."""
     number, members, _ = member
     if members == 1:
