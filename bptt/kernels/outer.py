@@ -135,7 +135,7 @@ def _tile_count(n):
     return (n + TILE_ROWS - 1) // TILE_ROWS
 
 
-@apart_kernel
+@piece
 def _add_block(x, h, g, rows_here, sizes, scratch, places, panels, cut, begin, stop):
     """Add up a block of rows.
 
@@ -184,6 +184,12 @@ def _add_block(x, h, g, rows_here, sizes, scratch, places, panels, cut, begin, s
 
 
 @piece
+def _block_rows(left):
+    """Rows of the next block, of so many ``left``."""
+    return _BLOCK if left > _BLOCK else left
+
+
+@piece
 def _put_zeros(sums, zeros):
     """What `_add_block` reads there."""
     one = zeros + FULL * lanes(sums)
@@ -203,13 +209,13 @@ def accumulate(x, h, g, span, gates, scratch, out, panels, cut, begin, stop):
     panels, cut : how many, and as in `padded_halves`, those of the packed weights.
     begin, stop : the panels that are wanted.
     """
-    nothing, lane_count, sums = np.int64(0), g.shape[1], scratch[2]
-    m, row = (span[1] - span[0]) * lane_count, span[0] * lane_count
+    nothing, sums = np.int64(0), scratch[2]
+    m, row = (span[1] - span[0]) * g.shape[1], span[0] * g.shape[1]
     sizes = len(out[0]), len(out[1])
     zeros = (sizes[0] + sizes[1] + 1) * g.shape[2]
     _put_zeros(sums, zeros)
     for r in range(0, max(m, 1), _BLOCK):
-        here, places = (row + r, min(_BLOCK, m - r), m), (nothing, zeros, r > 0)
+        here, places = (row + r, _block_rows(m - r), m), (nothing, zeros, r > 0)
         _add_block(x, h, g, here, sizes, scratch, places, panels, cut, begin, stop)
     _scatter(sums, nothing, gates, out, panels, begin, stop)
 
@@ -224,19 +230,19 @@ def accumulate_both(x, h, g, last, span, gates, scratch, outs, panels, cut, begi
     scratch : as in `accumulate`, of one row more.
     outs : out, of the first sum, and of the second.
     """
-    nothing, lane_count, sums = np.int64(0), g.shape[1], scratch[2]
-    m, row = (span[1] - span[0]) * lane_count, span[0] * lane_count
-    sizes_x, sizes_h = (len(outs[0][0]), nothing), (len(outs[1][0]), nothing)
-    second = (sizes_x[0] + 1) * g.shape[2]
-    zeros = second + (sizes_h[0] + 1) * g.shape[2]
+    nothing, sums = np.int64(0), scratch[2]
+    m, row = (span[1] - span[0]) * g.shape[1], span[0] * g.shape[1]
+    second = (len(outs[0][0]) + 1) * g.shape[2]
+    zeros = second + (len(outs[1][0]) + 1) * g.shape[2]
     _put_zeros(sums, zeros)
     for r in range(0, max(m, 1), _BLOCK):
-        here, begun = (row + r, min(_BLOCK, m - r), m), r > 0
-        places = (nothing, zeros, begun)
-        _add_block(x, x, g, here, sizes_x, scratch, places, panels, cut, begin, stop)
-        put_last_gate(g, last, here[0], here[1], gates, begin, stop)
-        places = (second, zeros, begun)
-        _add_block(h, h, g, here, sizes_h, scratch, places, panels, cut, begin, stop)
+        here = row + r, _block_rows(m - r), m
+        for of_h in range(2):
+            if of_h:
+                put_last_gate(g, last, here[0], here[1], gates, begin, stop)
+            a, n, base = (h, len(outs[1][0]), second) if of_h else (x, len(outs[0][0]), nothing)
+            sizes, places = (n, nothing), (base, zeros, r > 0)
+            _add_block(a, a, g, here, sizes, scratch, places, panels, cut, begin, stop)
     _scatter(sums, nothing, gates, outs[0], panels, begin, stop)
     _scatter(sums, second, gates, outs[1], panels, begin, stop)
 

@@ -47,6 +47,8 @@ LONE_WIDTH = 2
 """The most vectors of a `lone_tile`: four keep enough sums going by themselves."""
 TAIL_WIDTHS = 3, 4
 """Vectors of a `tail_tile`: of fewer, half of one is seldom met."""
+_PAIRS = (1, 0), (2, 0), (3, 0), (4, 0), (2, 3), (3, 3), (3, 4), (4, 4)
+"""Vectors of the panels of a `tile_row`: a narrower one has none beside it, see `panel_bounds`."""
 _MOST_ROWS = tuple({TILE_ROWS, _NARROW_ROWS})
 """Rows of a `tails_tile`."""
 _TAIL_ROWS = tuple({2, 4, *_MOST_ROWS})
@@ -124,9 +126,8 @@ def _compiled_row(
             operand(context, builder, signature.args[i], args[i]) for i in range(3, 8)
         )
         runs = Runs.of(builder, signature.args[2], args[2])
-        pairs = [(w, w2) for w in (1, 2, 3, 4) for w2 in (0, w, w + 1) if w2 <= 4]
         cases = {}
-        for w, w2 in pairs:
+        for w, w2 in _PAIRS:
             panels = [(b, [vector] * w), (b2, [vector] * w2)][: 1 + (w2 > 0)]
             cases[8 * w + w2] = partial(emit_tile, builder, vector, 1, runs, a, panels, d, c)
         key = builder.add(builder.mul(args[0], ir.IntType(64)(8)), args[1])
