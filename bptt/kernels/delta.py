@@ -36,13 +36,9 @@ def _sum_of_squares(row):
 
 
 @piece
-def _norm(delta, b, first, end):
-    """Of units ``first`` to ``end`` of lane ``b`` of delta (B, Hp), in float64."""
-    at = b * delta.shape[1]
-    squares = splat(delta, 0.0)
-    for j in range(at + first, at + end, lanes(delta)):
-        value = load(delta, j)
-        squares = squares + value * value
+def _norm(squares, delta, b, first, end):
+    """Of units ``first`` to ``end`` of lane ``b`` of delta (B, Hp), in float64; ``squares`` is a
+    vector, of what every so many-th of them adds up to."""
     sum_of_squares = np.float64(total(squares))
     if not _TRUSTED[0] < sum_of_squares < _TRUSTED[1]:
         sum_of_squares = _sum_of_squares(delta[b, first:end])
@@ -81,13 +77,14 @@ def gather(delta, back, dy, t, steps, norms, part):
     count, width, size = delta.shape[0], delta.shape[1], lanes(delta)
     first, end = first * size, end * size
     for b in range(count):
-        weight = splat(delta, back[t, b])
+        weight, squares = splat(delta, back[t, b]), splat(delta, 0.0)
         for j in range(b * width + first, b * width + end, size):
             value = load(delta, j) * weight
             if t >= steps.errors_from:
                 value = value + load(dy, t * count * width + j)
                 ask(dy, (t - 1) * count * width + j)
             store(delta, j, value)
-        norms[number, t, b] = _norm(delta, b, first, end)
+            squares = squares + value * value
+        norms[number, t, b] = _norm(squares, delta, b, first, end)
     if steps.clip_delta < math.inf:
         _bound(delta, steps.clip_delta, norms, t, part)
