@@ -86,7 +86,10 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 def apart_kernel(function: Callable[..., Any]) -> Any:
-    """As `kernel`, but that others call it: for what takes long to compile, and long to run."""
+    """As `kernel`, but that others call it: for what takes long to compile, and long to run.
+
+    Kernels alone may: what Python calls is not compiled, and the process would crash.
+    """
     return _compiled(function, inlined=False)
 
 
@@ -125,6 +128,9 @@ def _compiled(
         error_model="numpy",
         fastmath={"contract", *reorders},
         _nrt=counts_references,
+        # Nobody needs the one; the other, as long to compile as a short kernel, is for Python.
+        no_cfunc_wrapper=True,
+        no_cpython_wrapper=not inlined,
         # Both are said in any case: what is not, Numba takes from the kernel that calls this one.
         forceinline=inlined and not copied,
         inline="always" if copied else "never",

@@ -21,7 +21,7 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.lib.stride_tricks import as_strided
 
-from .compile import JIT, kernel, piece
+from .compile import JIT, piece
 from .lone_ir import emit_lone
 from .target import lanes_of, target
 from .tile_ir import Runs, emit_tile, operand, switch
@@ -235,7 +235,7 @@ def panel_tile(height, width, cut, k, a, b, d, c):
         tile(height, width, k, a, b, d, c)
 
 
-@kernel
+@piece
 def tile_height(left):
     """Rows that the next tile takes of ``left``: never so many that a single one is left over.
 
@@ -246,7 +246,7 @@ def tile_height(left):
     return TILE_ROWS if left > TILE_ROWS else left
 
 
-@kernel
+@piece
 def narrow_height(left):
     """As `tile_height`, for a tile of 3 vectors or less."""
     if left == _NARROW_ROWS + 1:
