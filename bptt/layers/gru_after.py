@@ -17,6 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..kernels.calls import Call
 from ..kernels.crew import Member
+from ..kernels.outer import accumulate_both
 from ..kernels.target import empty, padded, zeros
 from .base import Room, Span, Tape
 from .gru_after_loops import Arrays, backward, forward, put_last
@@ -112,7 +113,9 @@ def gradients(
     calls = []
     if dx is not None:
         calls.append(wx.error_products(dz, *own_steps(member, *given[1:]), dx))
-    return [*calls, *wh.meeting(member), wx.outer_of_both(*given, x, h, dz, dm, outs, member)]
+    arrays_of_both = x, h, dz, dm
+    sums = wx.outer(accumulate_both, arrays_of_both, given[1:], scratch, outs, member)
+    return [*calls, *wh.meeting(member), sums]
 
 
 def state_errors(weights: RecurrentWeights, tape: Tape, first: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from ..kernels.calls import Call, Calls, perform
 from ..kernels.crew import ALONE, Member, Part, meet, part_of, whole_part
 from ..kernels.narrow import FEW, few_back, pack_few
-from ..kernels.outer import accumulate, accumulate_both, scratch_sizes
+from ..kernels.outer import accumulate, scratch_sizes
 from ..kernels.packing import FULL, pack, pack_transposed, padded_halves, panel_count, unpadded
 from ..kernels.product import step_back, step_products
 from ..kernels.target import empty, lanes_of, padded, zeros
@@ -176,59 +176,39 @@ class PackedWeights:
             the steps. What there is to do for each id of a `Lookup` is the first's.
         """
         if not isinstance(x, Lookup):
-            calls = [self._outer(scratch, first, last, x, h, g, out, member)]
+            calls = [self.outer(accumulate, (x, h, g), (first, last), scratch, out, member)]
             if dx is not None:
                 calls.append(self.error_products(g, *own_steps(member, first, last), dx))
             return calls
         (dwx, dwh, db), calls = out, []
         if member[0] == 0:
-            rows, none = x.rows(g.shape[2]), dwh[:0]
+            rows, table = x.rows(g.shape[2]), x.table
+            read, read_out = (table, table, rows), (dwx, dwh[:0], db)
             calls = [
                 partial(x.collect, g, first, last, rows),
-                self._outer(scratch, 0, len(rows), x.table, x.table, rows, (dwx, none, db)),
+                self.outer(accumulate, read, (0, len(rows)), scratch, read_out),
             ]
             if dx is not None:
                 calls.append(self.error_products(rows, 0, len(rows), dx))
         calls += self.meeting(member)
         if len(dwh):
-            calls.append(self._outer(scratch, first, last, h, h, g, (dwh, dwh[:0], db), member))
+            rest = dwh, dwh[:0], db
+            calls.append(self.outer(accumulate, (h, h, g), (first, last), scratch, rest, member))
         return calls
 
-    def _outer(
+    def outer(
         self,
+        kernel: Callable[..., None],
+        arrays: tuple[NDArray, ...],
+        steps: tuple[int, int],
         scratch: Scratch,
-        first: int,
-        last: int,
-        x: NDArray,
-        h: NDArray,
-        g: NDArray,
-        out: tuple[NDArray, NDArray, NDArray],
+        out: tuple[Any, ...],
         member: Member = ALONE,
     ) -> Call:
-        """``out`` = [x h 1].T @ g, for the member's own units."""
-        own = self.gates, scratch.parts[member[0]], out, *self._wanted(member)
-        return self.calls.bind(accumulate, x, h, g, (first, last), *own)
-
-    def outer_of_both(
-        self,
-        scratch: Scratch,
-        first: int,
-        last: int,
-        x: NDArray,
-        h: NDArray,
-        g: NDArray,
-        last_gate: NDArray,
-        outs: tuple[tuple[NDArray, NDArray, NDArray], tuple[NDArray, NDArray, NDArray]],
-        member: Member = ALONE,
-    ) -> Call:
-        """Those of x @ W + b, and of h @ Wh + bh, at which g has the ``last_gate``, and then keeps
-        it; ``outs`` as ``out`` of `gradients`, without rows of the other."""
-        own = self.gates, scratch.parts[member[0]], outs, *self._wanted(member)
-        return self.calls.bind(accumulate_both, x, h, g, last_gate, (first, last), *own)
-
-    def _wanted(self, member: Member) -> tuple[int, int, int, int]:
-        """The panels, what of the last is padding, and those of the member's own units."""
-        return self._whole[1], self.packed[3], *self._panels(member)
+        """A sum of outer products for the member's own units, by `accumulate` or another ``kernel``
+        that takes the same after its ``arrays``."""
+        own = scratch.parts[member[0]], out, self._whole[1], self.packed[3], *self._panels(member)
+        return self.calls.bind(kernel, *arrays, steps, self.gates, *own)
 
 
 def _reading(w: NDArray, calls: Callable[[NDArray], list[Call]]) -> list[Call]:
