@@ -23,7 +23,7 @@ from .vector import call_llvm, splat_like, vector_op
 __all__ = ["exp", "sigmoid", "tanh"]
 
 _LOG2_E, _LN_2 = 1.4426950408889634, 0.6931471805599453
-_LN2 = {
+_LN_2_PARTS = {
     32: (0.693359375, -2.12194440e-4),
     64: (6.93147180369123816490e-01, 1.90821492927058770002e-10),
 }
@@ -69,14 +69,14 @@ def _clamp(typing_context: Any, x: Any) -> Any:
 
 
 def _plain_remainder(x: np.ndarray, n: np.ndarray) -> np.ndarray:
-    high, low = (x.dtype.type(part) for part in _LN2[_bits(x)])
+    high, low = (x.dtype.type(part) for part in _LN_2_PARTS[_bits(x)])
     return (x - n * high) - n * low
 
 
 @vector_op(_plain_remainder)
 def _remainder(typing_context: Any, x: Any, n: Any) -> Any:
     """x - n ln 2, accurate to rounding."""
-    parts = _LN2[x.dtype.bitwidth]
+    parts = _LN_2_PARTS[x.dtype.bitwidth]
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         value, n = args

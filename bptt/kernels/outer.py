@@ -17,7 +17,7 @@ from .target import FAR, NEAR, lanes_of, target
 from .tile import TILE_ROWS, panel_tile
 from .vector import ask_row, flat, lanes, load, store
 
-__all__ = ["accumulate", "accumulate_both", "put_last_gate", "scratch_sizes"]
+__all__ = ["accumulate", "accumulate_both", "put_last", "scratch_sizes"]
 
 _BLOCK = 192
 """Rows of the sum over time and lanes that are added up at a time: they fit the nearer caches."""
@@ -239,7 +239,7 @@ def accumulate_both(x, h, g, last, span, gates, scratch, outs, panels, cut, begi
         here = row + r, _block_rows(m - r), m
         for of_h in range(2):
             if of_h:
-                put_last_gate(g, last, here[0], here[1], gates, begin, stop)
+                put_last(g, last, here[0], here[1], gates, begin, stop)
             a, n, base = (h, len(outs[1][0]), second) if of_h else (x, len(outs[0][0]), nothing)
             sizes, places = (n, nothing), (base, zeros, r > 0)
             _add_block(a, a, g, here, sizes, scratch, places, panels, cut, begin, stop)
@@ -247,8 +247,8 @@ def accumulate_both(x, h, g, last, span, gates, scratch, outs, panels, cut, begi
     _scatter(sums, second, gates, outs[1], panels, begin, stop)
 
 
-@piece
-def put_last_gate(g, last, row, count, gates, begin, stop):
+@kernel
+def put_last(g, last, row, count, gates, begin, stop):
     """Write vectors ``begin`` to ``stop`` of ``last`` (K, B, Np) over the last gate of the same
     units in g (K, B, G·Np), in ``count`` rows from ``row`` on."""
     size = lanes(g)

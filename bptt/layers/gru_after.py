@@ -17,10 +17,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..kernels.calls import Call
 from ..kernels.crew import Member
-from ..kernels.outer import accumulate_both
+from ..kernels.outer import accumulate_both, put_last
 from ..kernels.target import empty, padded, zeros
 from .base import Room, Span, Tape
-from .gru_after_loops import Arrays, backward, forward, put_last
+from .gru_after_loops import Arrays, backward, forward
 from .lookup import Lookup
 from .recurrent import RecurrentWeights
 from .weights import PackedWeights, Scratch, own_steps
@@ -104,10 +104,11 @@ def gradients(
     given, none = (scratch, steps.first, steps.last), grads["Wh"][:0]
     outs = (grads["Wx"], none, grads["b"]), (grads["Wh"], none, grads["bh"])
     if isinstance(x, Lookup):
+        rows = (steps.first * dm.shape[1], (steps.last - steps.first) * dm.shape[1])
         return [
             *wx.gradients(*given, x, h, dz, outs[0], dx, member),
             *wh.meeting(member),
-            wh.calls.bind(put_last, dz, dm, *given[1:], wh.part(member)),
+            wh.calls.bind(put_last, dz, dm, *rows, wh.gates, *wh.part(member)[3:5]),
             *wh.gradients(*given, h, h, dz, outs[1], None, member),
         ]
     calls = []

@@ -12,14 +12,13 @@ from ..kernels.compile import kernel, piece
 from ..kernels.crew import meet
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
-from ..kernels.outer import put_last_gate
 from ..kernels.product import part_back_product, row_product, whole_rows, whole_start
 from ..kernels.target import FAR
 from ..kernels.tile import half_tile, narrow_height, tile
 from ..kernels.vector import ask, ask_row, lanes, load, splat, store
 from .base import Span
 
-__all__ = ["Arrays", "backward", "backward_cell", "forward", "put_last"]
+__all__ = ["Arrays", "backward", "backward_cell", "forward"]
 
 
 class Arrays(NamedTuple):
@@ -179,11 +178,3 @@ def backward(values, wh_transposed, dy, span, part):
         gather(dh, arrays.back, dy, t, steps, arrays.norms, part)
         backward_cell(arrays, t, number, first, end)
         meet(number, members, told)
-
-
-@kernel
-def put_last(dz, dm, first, last, part):
-    """Write dm (K, B, Hp) over the last gate of dz (K, B, 3·Hp), steps ``first`` to ``last``, in
-    the units of a part as in `crew`."""
-    count = dm.shape[1]
-    put_last_gate(dz, dm, first * count, (last - first) * count, 3, part[3], part[4])
