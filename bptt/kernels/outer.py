@@ -136,7 +136,7 @@ def _tile_count(n):
 
 
 @piece
-def _add_block(x, h, g, rows_here, sizes, scratch, places, panels, cut, begin, stop):
+def _add_block(x, h, g, rows_here, sizes, scratch, places, wanted):
     """Add up a block of rows.
 
     rows_here : the first row, how many there are, and how many in all blocks.
@@ -149,7 +149,7 @@ def _add_block(x, h, g, rows_here, sizes, scratch, places, panels, cut, begin, s
     nothing, single, step = np.int64(0), np.int64(1), np.int64(TILE_ROWS)
     (row, count, m), (n_x, n_h), (base, zeros, begun) = rows_here, sizes, places
     x_row, h_row, g_row = x.shape[2], h.shape[2], g.shape[2]
-    panel, rows, sums = scratch
+    (panel, rows, sums), (panels, cut, begin, stop) = scratch, wanted
     size, here, n = lanes(sums), row * g_row, n_x + n_h + 1
     vectors = g_row // size
     sorts = panels * 16 > _READS * TILE_ROWS or n * _BLOCK > FAR // 32
@@ -197,7 +197,7 @@ def _put_zeros(sums, zeros):
 
 
 @kernel
-def accumulate(x, h, g, span, gates, scratch, out, panels, cut, begin, stop):
+def accumulate(x, h, g, span, gates, scratch, out, wanted):
     """The gradient of weights and bias: [x h 1].T @ g, over all rows (steps and lanes).
 
     x, h : in, (K, B, I or wider) and (K, B, H or wider).
@@ -206,22 +206,22 @@ def accumulate(x, h, g, span, gates, scratch, out, panels, cut, begin, stop):
     gates : G.
     scratch : panel, rows and sums, of `scratch_sizes`.
     out : out, dWx (I, G·N), dWh (H, G·N) and db of the last columns; H may be 0.
-    panels, cut : how many, and as in `padded_halves`, those of the packed weights.
-    begin, stop : the panels that are wanted.
+    wanted : of the packed weights how many panels there are, and as in `padded_halves`; first and
+        end of the panels that are wanted.
     """
-    nothing, sums = np.int64(0), scratch[2]
+    nothing, sums, (panels, _, begin, stop) = np.int64(0), scratch[2], wanted
     m, row = (span[1] - span[0]) * g.shape[1], span[0] * g.shape[1]
     sizes = len(out[0]), len(out[1])
     zeros = (sizes[0] + sizes[1] + 1) * g.shape[2]
     _put_zeros(sums, zeros)
     for r in range(0, max(m, 1), _BLOCK):
         here, places = (row + r, _block_rows(m - r), m), (nothing, zeros, r > 0)
-        _add_block(x, h, g, here, sizes, scratch, places, panels, cut, begin, stop)
+        _add_block(x, h, g, here, sizes, scratch, places, wanted)
     _scatter(sums, nothing, gates, out, panels, begin, stop)
 
 
 @kernel
-def accumulate_both(x, h, g, last, span, gates, scratch, outs, panels, cut, begin, stop):
+def accumulate_both(x, h, g, last, span, gates, scratch, outs, wanted):
     """`accumulate` of [x 1].T @ g, and then of [h 1].T @ g with another last gate; a block has both
     while its errors are near.
 
@@ -230,7 +230,7 @@ def accumulate_both(x, h, g, last, span, gates, scratch, outs, panels, cut, begi
     scratch : as in `accumulate`, of one row more.
     outs : out, of the first sum, and of the second.
     """
-    nothing, sums = np.int64(0), scratch[2]
+    nothing, sums, (panels, _, begin, stop) = np.int64(0), scratch[2], wanted
     m, row = (span[1] - span[0]) * g.shape[1], span[0] * g.shape[1]
     second = (len(outs[0][0]) + 1) * g.shape[2]
     zeros = second + (len(outs[1][0]) + 1) * g.shape[2]
@@ -242,7 +242,7 @@ def accumulate_both(x, h, g, last, span, gates, scratch, outs, panels, cut, begi
                 put_last(g, last, here[0], here[1], gates, begin, stop)
             a, n, base = (h, len(outs[1][0]), second) if of_h else (x, len(outs[0][0]), nothing)
             sizes, places = (n, nothing), (base, zeros, r > 0)
-            _add_block(a, a, g, here, sizes, scratch, places, panels, cut, begin, stop)
+            _add_block(a, a, g, here, sizes, scratch, places, wanted)
     _scatter(sums, nothing, gates, outs[0], panels, begin, stop)
     _scatter(sums, second, gates, outs[1], panels, begin, stop)
 

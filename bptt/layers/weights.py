@@ -207,7 +207,8 @@ class PackedWeights:
     ) -> Call:
         """A sum of outer products for the member's own units, by `accumulate` or another ``kernel``
         that takes the same after its ``arrays``."""
-        own = scratch.parts[member[0]], out, self._whole[1], self.packed[3], *self._panels(member)
+        wanted = self._whole[1], self.packed[3], *self._panels(member)
+        own = scratch.parts[member[0]], out, wanted
         return self.calls.bind(kernel, *arrays, steps, self.gates, *own)
 
 
