@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike
 from .compile import kernel, piece
 from .moves import transpose
 from .target import lanes_of
-from .vector import ask, lanes, load, store
+from .vector import ask, flat, lanes, load, store
 
 __all__ = [
     "FULL",
@@ -34,6 +34,8 @@ __all__ = [
 
 FULL = np.int64(4)
 """Vectors of a full panel, and of all four gates of a cell."""
+_TOGETHER = 16
+"""Rows of which one vector of columns is packed before the next: their lines all stay near."""
 
 
 def unpadded(gates: int, units: int, dtype: DTypeLike) -> tuple[int, int, int, int]:
@@ -74,40 +76,60 @@ def pack(w, b, gates, width, out, bias):
     """Pack the columns of a matrix, and a bias.
 
     w : in, (K, G·N).
-    b : in, of the last columns; those before have none.
+    b : in, of the last gates; those before have none.
     gates, width : G, and the vectors of a full panel.
     out : out, flat, K·G·Np.
     bias : out, (G·Np,), interleaved; where there is none, and in the padding, it stays as it is.
     """
-    rows, units = w.shape[0], w.shape[1] // gates
-    lane_count = lanes(w)
-    vectors = -(-units // lane_count) * gates
+    rows, units, size = w.shape[0], w.shape[1] // gates, lanes(w)
+    vectors = -(-units // size) * gates
     panels = panel_count(vectors, width)
-    for k in range(rows):
+    for k in range(0, rows, _TOGETHER):
+        count = _TOGETHER if rows - k > _TOGETHER else rows - k
         gate, unit = 0, 0
         for p in range(panels):
             first, end = panel_bounds(p, vectors, panels)
-            at = (first * rows + k * (end - first)) * lane_count
-            for to in range(at, at + (end - first) * lane_count, lane_count):
-                source, real = gate * units + unit, units - unit
-                if real >= lane_count:
-                    store(out, to, load(w, k * w.shape[1] + source))
-                else:
-                    for lane in range(lane_count):
-                        out[to + lane] = w[k, source + lane] if lane < real else 0.0
+            panel = (end - first) * size
+            at = first * rows * size + k * panel
+            for to in range(at, at + panel, size):
+                source = k * w.shape[1] + gate * units + unit
+                _pack_rows(w, source, count, units - unit, out, to, panel)
                 gate += 1
                 if gate == gates:
-                    gate, unit = 0, unit + lane_count
+                    gate, unit = 0, unit + size
     interleave(b, gates, units, bias)
+
+
+@piece
+def _pack_rows(w, source, count, real, out, to, panel):
+    """A vector of each of ``count`` rows of w (K, N), the first at flat index ``source``.
+
+    real : columns from there on; what has none is zero.
+    out : out, flat, rows ``panel`` apart, the first at ``to``.
+    """
+    if real >= lanes(w):
+        for k in range(count):
+            store(out, to + k * panel, load(w, source + k * w.shape[1]))
+    else:
+        numbers = flat(w)
+        for k in range(count):
+            for lane in range(lanes(w)):
+                number = numbers[source + k * w.shape[1] + lane] if lane < real else 0.0
+                out[to + k * panel + lane] = number
 
 
 @kernel
 def interleave(b, gates, units, bias):
     """As `pack` does with a bias, of so many units."""
-    size, none = lanes(bias), gates * units - b.size
-    for i in range(b.size):
-        gate, unit = (none + i) // units, (none + i) % units
-        bias[(unit // size * gates + gate) * size + unit % size] = b[i]
+    size, given = lanes(bias), b.size // units
+    for gate in range(given):
+        for unit in range(0, units, size):
+            to, source = unit * gates + (gates - given + gate) * size, gate * units + unit
+            if unit + size <= units:
+                store(bias, to, load(b, source))
+            else:
+                for lane in range(units - unit):
+                    bias[to + lane] = b[source + lane]
 
 
 @kernel
