@@ -98,7 +98,7 @@ class BpttLayer:
         model = bptt.Model([find_cell(problem.cell)(n_in, n)])
         for name, value in problem.params.items():
             model.params[f"0.{name}"] = value
-        targets = np.broadcast_to(np.arange(lanes, dtype=np.int32), (steps, lanes))
+        targets = np.tile(np.arange(lanes, dtype=np.int32), (steps, 1))
         self._names = list(problem.params)
         self._loss: bptt.Loss = _GivenError(problem.dy)
         self._batch = Batch(problem.x, targets, np.ones((steps, lanes), np.bool_), steps * lanes)

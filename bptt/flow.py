@@ -26,7 +26,7 @@ from .layers.whole import check_whole
 from .losses import Loss
 from .model import Model
 from .packed import ModelWeights, gradient_parts
-from .task import Batch, Task
+from .task import Batch
 from .window import Window
 
 __all__ = ["GradientFlow", "gradient_flow"]
@@ -197,7 +197,7 @@ class _Run:
         self.window = Window(model.layers, self.lanes, self.steps, model.dtype, backward=True)
         self.window.begin(state)
         self.window.forward(self.weights, batch.x)
-        self.window.add_losses(loss, Task(batch.x, batch.targets, batch.valid, 1.0))
+        self.window.add_losses(loss, batch)
         self.grads = gradient_parts(model.params.like(), model.layers)
 
     def back(

@@ -12,7 +12,7 @@ from .layers.marks import NOTHING, Marks
 from .losses import Loss
 from .model import Model
 from .packed import ModelWeights, gradient_parts
-from .task import Batch, Task
+from .task import Batch
 from .window import Window
 
 __all__ = ["last_loss_errors", "loss_errors"]
@@ -55,7 +55,7 @@ def last_loss_errors(
     window.begin(state)
     window.forward(weights, x, marks)
     window.weigh(None)
-    window.add_losses(loss, Task(x, targets, valid, 1.0))
+    window.add_losses(loss, Batch(x, targets, valid, int(valid.sum())))
     grads = gradient_parts(model.params.like(), model.layers)
     errors, carried = [], model.zero_state(lanes)
     for t in reversed(range(0 if lags is None else steps - lags, steps)):

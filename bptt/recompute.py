@@ -23,7 +23,7 @@ from .layers.crew import Crew
 from .layers.marks import Marks
 from .losses import Loss
 from .packed import ModelWeights
-from .task import Reach, Task
+from .task import Batch, Reach
 from .window import Window
 
 __all__ = ["AnyWindow", "RecomputedWindow"]
@@ -154,20 +154,21 @@ class RecomputedWindow:
     def update(
         self,
         weights: ModelWeights,
-        task: Task,
+        batch: Batch,
+        scale: float,
         loss: Loss,
         grads: Sequence[Mapping[str, NDArray]],
         reach: Reach,
     ) -> float:
         """As `Window.update`."""
-        x = np.concatenate([self._older, task.x]) if len(self._older) else task.x
+        x = np.concatenate([self._older, batch.x]) if len(self._older) else batch.x
         self.stop, self._keep = len(x), min(reach.keep, len(x))
         self._older, self._x = x[self.stop - self._keep :].copy(), x
-        self._marks = task.marks.filled(*task.x.shape[:2]).after(self._old_marks)
+        self._marks = batch.marks.filled(*batch.x.shape[:2]).after(self._old_marks)
         self._old_marks = self._marks.steps(self.stop - self._keep, self.stop)
         segments = self._segments(reach.segment)
         self._run_ahead(weights, x, segments)
-        return self._run_back(weights, x, task, loss, grads, reach, segments)
+        return self._run_back(weights, x, batch, scale, loss, grads, reach, segments)
 
     def _segments(self, length: int) -> list[tuple[int, int]]:
         """First and last steps of each stretch of ``length`` steps, for which room is made."""
@@ -199,7 +200,8 @@ class RecomputedWindow:
         self,
         weights: ModelWeights,
         x: NDArray,
-        task: Task,
+        batch: Batch,
+        scale: float,
         loss: Loss,
         grads: Sequence[Mapping[str, NDArray]],
         reach: Reach,
@@ -215,12 +217,12 @@ class RecomputedWindow:
             if not newest:
                 self._inner.begin(self._states[j])
                 self._inner.forward(weights, x[first:last], self._marks.steps(first, last))
-            part = _part(task, self.stop - len(task.targets) - first, last - first)
-            total += self._inner.add_losses(loss, part)
+            part = _part(batch, self.stop - len(batch.targets) - first, last - first)
+            total += self._inner.add_losses(loss, part, scale)
             self._inner.weigh(None if returning is None else returning[first:last])
             skipped = max(oldest - first, 0)
             errors_from = max(skipped, last - first - len(part.targets))
-            span = Span(skipped, last - first, errors_from, reach.clip_delta, scale=task.scale)
+            span = Span(skipped, last - first, errors_from, reach.clip_delta, scale=scale)
             errors = None if newest else self._errors
             dx_from = self._inner.go_back(
                 weights, grads if newest else self._sums, span, reach.want_dx, errors
@@ -286,8 +288,8 @@ def _add(parts: Sequence[Mapping[str, NDArray]], to: Sequence[Mapping[str, NDArr
             sums[name] += part
 
 
-def _part(task: Task, first_target: int, steps: int) -> Task:
-    """The targets of ``task`` that belong to a segment; the first of all is at ``first_target``."""
-    begin = min(max(0, -first_target), len(task.targets))
-    end = min(max(begin, steps - first_target), len(task.targets))
-    return task._replace(targets=task.targets[begin:end], valid=task.valid[begin:end])
+def _part(batch: Batch, first_target: int, steps: int) -> Batch:
+    """The targets of ``batch`` that a segment has; the first of all is at ``first_target``."""
+    begin = min(max(0, -first_target), len(batch.targets))
+    end = min(max(begin, steps - first_target), len(batch.targets))
+    return batch._replace(targets=batch.targets[begin:end], valid=batch.valid[begin:end])

@@ -170,11 +170,11 @@ class _Lanes:
         total, gradient = 0.0, np.zeros(self.gradient.flat.size)
         scale = 1.0 / max(1, batch.count)
         for lane, (window, influence) in enumerate(zip(self.windows, self.influences, strict=True)):
-            own = batch.part(lane, lane + 1, scale)
+            own = batch.part(lane, lane + 1)
             window.make_room(1, keep=0)
             window.forward(self.weights, own.x, own.marks)
             if own.valid.any():
-                total += window.add_losses(loss, own)
+                total += window.add_losses(loss, own, scale)
                 gradient += self._back(window, 0) @ influence + self.gradient.flat
             self._influence(window)
             influence[...] = self.jacobian @ influence + self.fresh

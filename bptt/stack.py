@@ -75,8 +75,10 @@ class Stack:
         if backward:
             sizes = [layer.scratch_sizes(dtype) for layer in layers]
             self._scratch = Scratch.of(sizes, dtype, crew.size)
+        self._weights: ModelWeights | None = None
+        self._grads: Grads | None = None
         self._forward: Known[list[Call]] = Known()
-        self._backward: Known[tuple[list[Call], int] | None] = Known()
+        self._backward: Known[tuple[list[Call] | None, int]] = Known()
 
     def _error_buffers(self, dtype: DTypeLike) -> list[NDArray]:
         """For each layer, room for the error of its output; neighbours do not share it."""
@@ -90,13 +92,26 @@ class Stack:
 
     def forward(self, weights: ModelWeights, first: int, last: int, count: int | None) -> None:
         """Run steps ``first`` to ``last`` through ``count`` layers, or all, from the input up."""
-        values = first, last, count, self._fresh.some
-        perform(self._forward.get((weights,), values, self._forward_calls))
+        if weights is not self._weights:
+            self._forget(weights, self._grads)
+        key = first, last, count, self._fresh.some
+        calls = self._forward.get(key)
+        if calls is None:
+            listed = self._forward_calls(weights, first, last, count)
+            calls = self._forward.keep(key, listed)
+        perform(calls)
+
+    def _forget(self, weights: ModelWeights, grads: Grads | None) -> None:
+        """What was listed, which was for others than these."""
+        if weights is not self._weights:
+            self._forward.clear()
+        self._backward.clear()
+        self._weights, self._grads = weights, grads
 
     def _forward_calls(
-        self, weights: ModelWeights, first: int, last: int, count: int | None, fresh: bool
+        self, weights: ModelWeights, first: int, last: int, count: int | None
     ) -> list[Call]:
-        """What `Layer.forward` does, layer by layer; ``fresh``: `Marked.some` of the resets."""
+        """What `Layer.forward` does, layer by layer."""
         calls: list[Call] = []
         for i, layer in enumerate(self.layers[:count]):
             calls += layer.forward_calls(weights.packed[i], self.tapes[i], first, last)
@@ -113,14 +128,19 @@ class Stack:
         """As `Window.go_back`."""
         if errors is not None:
             self._take(errors)
-        values = steps, want_dx, self._fresh.some, errors is None
-        listed = self._backward.get((weights, grads), values, self._backward_calls)
+        if weights is not self._weights or grads is not self._grads:
+            self._forget(weights, grads)
+        key = steps, want_dx, self._fresh.some, errors is None
+        listed = self._backward.get(key)
         if listed is None:
+            made = self._backward_calls(weights, grads, steps, want_dx, errors is None)
+            listed = self._backward.keep(key, made)
+        calls, errors_from = listed
+        if calls is None:
             if errors is None:
                 perform(self._emptying())
             errors_from = self._go_back(weights, grads, steps, want_dx)
         else:
-            calls, errors_from = listed
             perform(calls)
         for i, name in self._borrowed:
             grads[0][name] += grads[i][name].T
@@ -146,16 +166,16 @@ class Stack:
         return steps.errors_from
 
     def _backward_calls(
-        self, weights: ModelWeights, grads: Grads, steps: Span, want_dx: bool, fresh: bool,
-        emptied: bool,
-    ) -> tuple[list[Call], int] | None:  # fmt: skip
-        """What `_go_back` does, and returns, if all layers can say; `_emptying` first if wanted."""
+        self, weights: ModelWeights, grads: Grads, steps: Span, want_dx: bool, emptied: bool
+    ) -> tuple[list[Call] | None, int]:
+        """What `_go_back` does, and returns; no list if a layer cannot say. `_emptying` first if
+        wanted."""
         calls = self._emptying() if emptied else []
         for i in reversed(range(len(self.layers))):
             given = self._given(i, weights, grads, steps, want_dx)
             listed = self.layers[i].backward_calls(*given)
             if listed is None:
-                return None
+                return None, 0
             calls += listed[0]
             steps = steps._replace(errors_from=listed[1])
         return calls, steps.errors_from

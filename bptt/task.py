@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .data import Chunk
     from .model import Model
 
-__all__ = ["Batch", "Reach", "Task", "check_marks"]
+__all__ = ["Batch", "Reach", "check_marks"]
 
 
 def check_marks(name: str, given: ArrayLike | None, shape: tuple[int, ...]) -> NDArray | None:
@@ -40,7 +40,7 @@ class Batch(NamedTuple):
     x : (k, B) ids or (k, B, I).
     targets : (n, B, ...) for the last n <= k steps, as the loss reads them.
     valid : (n, B) bool.
-    count : how many are.
+    count : how many are, in all lanes, also where it is a part.
     marks : of the k steps.
     """
 
@@ -69,14 +69,10 @@ class Batch(NamedTuple):
         )
         return cls(x, targets, valid, int(np.count_nonzero(valid)), marks.or_nothing())
 
-    def task(self, scale: float) -> Task:
-        """It as a window is given it."""
-        return Task(self.x, self.targets, self.valid, scale, self.marks)
-
-    def part(self, first: int, last: int, scale: float) -> Task:
-        """Lanes ``first`` to ``last`` of it, as a window is given them."""
+    def part(self, first: int, last: int) -> Batch:
+        """Lanes ``first`` to ``last`` of it."""
         x, targets, valid = (a[:, first:last] for a in (self.x, self.targets, self.valid))
-        return Task(x, targets, valid, scale, self.marks.lanes(first, last))
+        return Batch(x, targets, valid, self.count, self.marks.lanes(first, last))
 
     @classmethod
     def of_chunk(cls, model: Model, loss: Loss, chunk: Chunk, losses: int | None = None,
@@ -94,23 +90,6 @@ class Batch(NamedTuple):
         x = model.check_input(chunk.x)
         marks = Marks(chunk.resets, chunk.ended, keys)
         return cls.of(model, loss, x, chunk.targets[newest], mask, marks)
-
-
-class Task(NamedTuple):
-    """The new steps of some lanes.
-
-    x : (k, B) ids or (k, B, I).
-    targets : (n, B, ...) for the last n <= k steps, as the loss reads them.
-    valid : (n, B) bool.
-    scale : of the error; one over the number of targets of all lanes makes it that of their mean.
-    marks : of the k steps.
-    """
-
-    x: NDArray
-    targets: NDArray
-    valid: NDArray
-    scale: float
-    marks: Marks = NOTHING
 
 
 class Reach(NamedTuple):

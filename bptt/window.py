@@ -24,7 +24,7 @@ from .layers.marks import NOTHING, Marked, Marks
 from .losses import Loss
 from .packed import ModelWeights
 from .stack import Grads, Stack
-from .task import Reach, Task
+from .task import Batch, Reach
 
 __all__ = ["Window", "worthwhile_ids"]
 
@@ -88,6 +88,8 @@ class Window:
             layers, self.x, room, backward=backward, lookup_ids=lookup_ids, crew=crew or Crew()
         )
         self.tapes, self.y, self.dy = self._stack.tapes, self._stack.y, self._stack.dy
+        self._outputs = layers[-1].sizes[1]
+        self._span = Span(0, 0, 0)
         self._before = {
             f"{i}.{name}": rows[0]
             for i, tape in enumerate(self.tapes)
@@ -185,7 +187,8 @@ class Window:
         Rows that the newest update was not told to keep are forgotten in any case: its way back may
         have written over them.
         """
-        self.start = max(self.start, self.stop - min(keep, self._kept))
+        oldest = self.stop - min(keep, self._kept) if keep else self.stop
+        self.start = oldest if oldest > self.start else self.start
         if self.stop + steps <= self.capacity:
             return
         kept = self.stop - self.start
@@ -209,50 +212,54 @@ class Window:
         """
         first, last = self.stop, self.stop + len(x)
         self.x[first:last] = x
-        self._said = self._said or marks is not NOTHING
-        if self._said:
+        if self._said or marks is not NOTHING:
+            self._said = True
             for marked, given in zip(self._marked, marks, strict=True):
                 marked.write(first, last, given)
         self._stack.forward(weights, first, last, count)
         self.stop = last
 
-    def add_losses(self, loss: Loss, task: Task) -> float:
-        """The sum of the losses of the newest steps; their error goes to `dy`."""
-        outputs, first = self.layers[-1].sizes[1], self.stop - len(task.targets)
+    def add_losses(self, loss: Loss, batch: Batch, scale: float = 1.0) -> float:
+        """The sum of the losses of the newest steps; their error, times ``scale``, goes to `dy`."""
+        targets, valid = _contiguous(batch.targets), _contiguous(batch.valid)
+        first = self.stop - len(targets)
         if len(self._shares):
             self._shares[self.start : first] = 0
-            self._shares[first : self.stop] = task.valid * task.scale
-        targets, valid = _contiguous(task.targets), _contiguous(task.valid)
-        return loss.run(self.y, first, outputs, targets, valid, task.scale, self.dy)
+            self._shares[first : self.stop] = valid * scale
+        return loss.run(self.y, first, self._outputs, targets, valid, scale, self.dy)
 
-    def evaluate(self, weights: ModelWeights, task: Task, loss: Loss) -> float:
-        """Run the steps of ``task``, and add up its losses."""
-        self.make_room(len(task.x), keep=0)
-        self.forward(weights, task.x, task.marks)
-        return self.add_losses(loss, task)
+    def evaluate(self, weights: ModelWeights, batch: Batch, loss: Loss) -> float:
+        """Run the steps of ``batch``, and add up its losses."""
+        self.make_room(len(batch.x), keep=0)
+        self.forward(weights, batch.x, batch.marks)
+        return self.add_losses(loss, batch)
 
     def update(
         self,
         weights: ModelWeights,
-        task: Task,
+        batch: Batch,
+        scale: float,
         loss: Loss,
         grads: Grads,
         reach: Reach,
     ) -> float:
-        """Run the steps of ``task``, add up its losses, and take their error back.
+        """Run the steps of ``batch``, add up its losses, and take their error back.
 
+        scale : of the error; one over the valid targets of all lanes makes it that of their mean.
         grads : out, layer by layer.
         """
-        steps = len(task.x)
+        steps = len(batch.x)
         self.make_room(steps, reach.k2 - steps)
         self._kept = reach.keep
-        self.forward(weights, task.x, task.marks)
-        total = self.add_losses(loss, task)
+        self.forward(weights, batch.x, batch.marks)
+        total = self.add_losses(loss, batch, scale)
         self.weigh(None if reach.weights is None else reach.weights[:, np.newaxis])
         first = max(self.start, self.stop - reach.k2)
-        errors_from = max(first, self.stop - len(task.targets))
-        span = Span(first, self.stop, errors_from, reach.clip_delta, not reach.keep, task.scale)
-        self.go_back(weights, grads, span, reach.want_dx)
+        errors_from = max(first, self.stop - len(batch.targets))
+        span = first, self.stop, errors_from, reach.clip_delta, not reach.keep, scale
+        if span != self._span:  # To make one takes twice as long as to look.
+            self._span = Span(*span)
+        self.go_back(weights, grads, self._span, reach.want_dx)
         return total
 
     def weigh(self, weights: NDArray | None) -> None:

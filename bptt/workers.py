@@ -28,7 +28,7 @@ from .packed import ModelWeights, gradient_parts, parts
 from .pool import Pool
 from .recompute import AnyWindow, RecomputedWindow
 from .tapes import read_tapes, write_tapes
-from .task import Batch, Reach, Task
+from .task import Batch, Reach
 from .window import Window, worthwhile_ids
 
 __all__ = ["Workers"]
@@ -180,10 +180,10 @@ class Workers:
 
     def forward(self, batch: Batch, loss: Loss) -> float:
         """Run the steps of ``batch``, and add up its losses."""
-        tasks = self._tasks(batch, 1.0)
+        given = self._given(batch)
 
         def work(i: int) -> None:
-            self._losses[i] = self.windows[i].evaluate(self.weights, tasks[i], loss)
+            self._losses[i] = self.windows[i].evaluate(self.weights, given[i], loss)
 
         self._pack(back=False)
         self._run(work, len(self.windows))
@@ -199,12 +199,11 @@ class Workers:
         scale = 1.0 / max(1, batch.count) if scale is None else scale
         if self._segments is not None:
             reach = reach._replace(segment=self._segments.length(reach.k2))
-
-        tasks = self._tasks(batch, scale)
+        given = self._given(batch)
 
         def work(i: int) -> None:
             window, grads = self.windows[i], self._parts[i]
-            self._losses[i] = window.update(self.weights, tasks[i], loss, grads, reach)
+            self._losses[i] = window.update(self.weights, given[i], scale, loss, grads, reach)
 
         self._pack(back=True)
         self._run(work, len(self.windows))
@@ -230,12 +229,12 @@ class Workers:
         each = -(-size // (pieces * _LINE)) * _LINE
         self._run(lambda i: work(slice(each * i, each * (i + 1))), pieces)
 
-    def _tasks(self, batch: Batch, scale: float) -> list[Task]:
+    def _given(self, batch: Batch) -> list[Batch]:
         """The parts of ``batch`` that the workers have: cut by the caller, so that a worker needs
         the interpreter only for a moment at its beginning."""
         if len(self.windows) == 1:
-            return [batch.task(scale)]
-        return [batch.part(first, last, scale) for first, last in pairwise(self.bounds)]
+            return [batch]
+        return [batch.part(first, last) for first, last in pairwise(self.bounds)]
 
     def _pack(self, back: bool) -> None:
         if self._sharing == 1:

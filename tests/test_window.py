@@ -13,7 +13,7 @@ from bptt import GRU, LSTM, RNN, CrossEntropy, Dropout, Embedding, Linear, Resid
 from bptt.kernels.calls import Known
 from bptt.layers.marks import NOTHING, Marks
 from bptt.packed import ModelWeights, gradient_parts
-from bptt.task import Reach, Task
+from bptt.task import Batch, Reach
 from bptt.window import Window
 
 LANES, ROOM = 3, 8
@@ -39,14 +39,14 @@ class _Run:
         self.window = Window(*sizes, backward=True, lookup_ids=99)
         self.window.begin()
 
-    def update(self, which, task, reach):
+    def update(self, which, batch, scale, reach):
         """Everything that an update leaves, which weights and gradients ever are taken."""
         self.model.params.flat[:] *= 1.01
         weights, grads, window = self.weights[which], self.grads[which], self.window
         weights.pack(back=True)
         if self.forgets:
             window._stack._forward, window._stack._backward = Known(), Known()
-        total = window.update(weights, task, CrossEntropy(), grads, reach)
+        total = window.update(weights, batch, scale, CrossEntropy(), grads, reach)
         found = [np.array(total)] + [g.copy() for part in grads for g in part.values()]
         errors = self.model.zero_state(LANES)
         window.read_state_errors(weights, errors)
@@ -63,7 +63,7 @@ OTHER = {"steps": 3, "older": 2, "keep": 3, "clip_delta": 1e-3, "want_dx": True,
 CHANGES = [{}, {"marks": "resets"}, {"marks": "keys"}, *({name: v} for name, v in OTHER.items())]
 
 
-def _task(model, given_, seed):
+def _batch(model, given_, seed):
     steps, targets = given_["steps"], given_["targets"]
     rng = np.random.default_rng(seed)
     x = an_input(model, steps, LANES, seed)
@@ -73,7 +73,7 @@ def _task(model, given_, seed):
         marks = Marks(resets=rng.random((steps, LANES)) < 0.4)
     elif given_["marks"] == "keys" and model.trains:
         marks = Marks(keys=rng.integers(1, 2**60, (steps, LANES)).astype(np.uint64))
-    return Task(x, goals, np.ones(goals.shape, bool), given_["scale"], marks)
+    return Batch(x, goals, np.ones(goals.shape, bool), goals.size, marks)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -96,8 +96,10 @@ def test_an_update_does_what_one_that_lists_everything_anew_does(name, base, cha
             given_["clip_delta"],
             want_dx=given_["want_dx"],
         )
-        task = _task(listing.model, given_, seed)
-        found, wanted = (run.update(given_["which"], task, reach) for run in (listing, forgetting))
+        batch, scale = _batch(listing.model, given_, seed), given_["scale"]
+        found, wanted = (
+            run.update(given_["which"], batch, scale, reach) for run in (listing, forgetting)
+        )
         for got, want in zip(found, wanted, strict=True):
             np.testing.assert_array_equal(got, want)
 
@@ -112,5 +114,5 @@ def test_a_window_like_the_one_before_lists_nothing_anew(monkeypatch):
         )
     for seed in range(4):
         run.window.begin()
-        run.update(0, _task(run.model, USUAL, seed), Reach(2))
+        run.update(0, _batch(run.model, USUAL, seed), 0.1, Reach(2))
     assert listed == ["forward_calls", "backward_calls"]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from operator import is_
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from .compile import JIT
 
@@ -39,28 +38,14 @@ class Calls:
         return partial(known, *args)
 
 
-class Known(Generic[Made]):
-    """What was made before, by what it depends on, of which the objects are the same for long."""
+class Known(dict[tuple[object, ...], Made]):
+    """What was made before, by what it depends on; looked up as in any dictionary."""
 
-    def __init__(self) -> None:
-        self._objects: tuple[object, ...] = ()
-        self._made: dict[tuple[object, ...], Made] = {}
-
-    def get(
-        self,
-        objects: tuple[object, ...],
-        values: tuple[object, ...],
-        make: Callable[..., Made],
-    ) -> Made:
-        """``make(*objects, *values)``, which depends on which objects these are, and on values."""
-        if not all(map(is_, objects, self._objects)):
-            self._made.clear()
-        made = self._made.get(values, self)
-        if made is self:
-            if len(self._made) == _MOST:
-                self._made.clear()
-            made = self._made[values] = make(*objects, *values)
-            self._objects = objects
+    def keep(self, key: tuple[object, ...], made: Made) -> Made:
+        """``made``, kept; what was kept before it is forgotten if that is too much."""
+        if len(self) == _MOST:
+            self.clear()
+        self[key] = made
         return made
 
 

@@ -68,24 +68,16 @@ def test_the_suite_sees_arguments_of_other_types():
         calls.bind(_scaled, np.ones(2, np.float32), (2.0, 1))()
 
 
-def test_what_is_known_is_made_anew_when_what_it_depends_on_is_another():
-    known, made = Known(), []
-
-    def get(things, *values):
-        return known.get((things,), values, lambda *given: made.append(given) or len(made))
-
-    one, other = [np.ones(2)], [np.ones(2)]
-    assert [get(one, 1, True), get(one, 1, True)] == [1, 1]
-    assert [get(one, 2, True), get(one, 1, True), get(one, 2, True)] == [2, 1, 2]
-    assert [get(other, 2, True), get(other, 2, True), get(one, 2, True)] == [3, 3, 4]
-    assert len({get(one, i, True) for i in range(999)}) == 999
-    assert len(known._made) < 300
-
-
-def test_what_could_not_be_made_is_not_remembered():
-    known, thing = Known(), []
-    known.get((thing,), (1,), lambda *_: "old")
-    with pytest.raises(ZeroDivisionError):
-        known.get(([],), (1,), lambda *_: 1 / 0)
-    assert known.get((thing,), (1,), lambda *_: "new") == "new"
-    assert known.get((thing,), (1,), lambda *_: "newer") == "new"
+def test_what_is_known_is_kept_but_never_too_much():
+    known = Known()
+    assert known.keep((1, True), "one") == "one"
+    assert known.keep((2, True), "two") == "two"
+    assert [known.get((1, True)), known.get((2, True)), known.get((3, True))] == [
+        "one",
+        "two",
+        None,
+    ]
+    for i in range(999):
+        known.keep((i, True), str(i))
+        assert known[i, True] == str(i)
+        assert len(known) < 300
