@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .errors import ShapeError
+from .kernels.target import zeros
 
 __all__ = ["Block"]
 
 
 class Block(Mapping[str, NDArray]):
-    """Named arrays that share one vector.
+    """Named arrays that share one vector, which starts on a cache line unless it is given.
 
     ``block["1.Wh"]`` is a view of ``block.flat``, so norms, updates, averages, saving and loading
     are one line each on ``.flat``, and writing through either is seen in both.
@@ -43,7 +44,7 @@ class Block(Mapping[str, NDArray]):
             start, size = size, size + math.prod(shape)
             places[name] = (start, size, shape)
         if flat is None:
-            flat = np.zeros(size, dtype)
+            flat = zeros((size,), dtype)
         elif flat.shape != (size,) or flat.dtype != dtype or not flat.flags.c_contiguous:
             raise ShapeError(
                 f"flat must be a contiguous ({size},) vector of {np.dtype(dtype)}, "
@@ -85,7 +86,9 @@ class Block(Mapping[str, NDArray]):
 
     def copy(self) -> Block:
         """The same names over a vector of their own."""
-        return self.like(self.flat.copy())
+        block = self.like()
+        block.flat[:] = self.flat
+        return block
 
     def like(self, flat: NDArray | None = None) -> Block:
         """The same names and shapes over ``flat``, or over zeros.
@@ -95,7 +98,7 @@ class Block(Mapping[str, NDArray]):
         ShapeError : if ``flat`` is not a contiguous vector of the same length.
         """
         if flat is None:
-            flat = np.zeros_like(self.flat)
+            flat = zeros(self.flat.shape, self.flat.dtype)
         elif flat.shape != self.flat.shape or not flat.flags.c_contiguous:
             raise ShapeError(f"flat must be a contiguous {self.flat.shape}, got {flat.shape}")
         block = Block.__new__(Block)

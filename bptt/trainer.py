@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-import numpy as np
 from numpy.typing import NDArray
 
 from . import checkpoint, fitting
@@ -111,7 +110,7 @@ class Trainer:
         self.n = self.epoch = self.time = 0
         self.seconds = 0.0
         self.history = History(clip.norm if isinstance(clip, ClipNorm) else None)
-        self.moments = {name: np.zeros_like(model.params.flat) for name in optimizer.moments}
+        self.moments = {name: model.params.like().flat for name in optimizer.moments}
         self.memo: Memo = {}
         self.schedule_memo: ScheduleMemo = {}
         self.callbacks = Callbacks(callbacks)

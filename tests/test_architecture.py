@@ -11,10 +11,10 @@ PACKAGE = Path(bptt.__file__).parent
 ROOMS = [
     "errors",
     "checks",
-    "block",
     "config",
     "files",
     "kernels",
+    "block",
     "initializers",
     "layers",
     "losses",
