@@ -14,7 +14,7 @@ import numpy as np
 
 from .atomics import give_way, look, pause, tell
 from .compile import kernel
-from .packing import FULL, panel_bounds, panel_count
+from .packing import FULL, panel_bounds, panels_of
 
 __all__ = ["ALONE", "Member", "Part", "free", "marks", "meet", "part_of", "whole_part"]
 
@@ -49,12 +49,13 @@ def free(member: Member) -> None:
 def part_of(member: Member, vectors: int) -> Part:
     """The member's part of a layer of so many vectors of units."""
     number, members, _ = member
-    panels = panel_count(vectors, int(FULL))
-    firsts = [panel_bounds(p, vectors, panels)[0] for p in range(panels + 1)]
+    panels = panels_of(vectors, int(FULL))
+    count = panels[0]
+    firsts = [panel_bounds(p, panels)[0] for p in range(count + 1)]
 
     def border(before: int) -> int:
         """The panel that begins nearest to the share of so many members."""
-        return min(range(panels + 1), key=lambda p: abs(firsts[p] * members - vectors * before))
+        return min(range(count + 1), key=lambda p: abs(firsts[p] * members - vectors * before))
 
     first, end = border(number), border(number + 1)
     return *member, firsts[first], firsts[end], first, end

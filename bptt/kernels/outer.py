@@ -119,9 +119,9 @@ def _scatter(sums, base, gates, out, panels, begin, stop):
     dwx, dwh, db = out
     size, units = lanes(sums), dwx.shape[1] // gates
     n_x, n_h = dwx.shape[0], dwh.shape[0]
-    n, vectors = n_x + n_h + 1, (units + size - 1) // size * gates
+    n = n_x + n_h + 1
     for p in range(begin, stop):
-        first, end = panel_bounds(p, vectors, panels)
+        first, end = panel_bounds(p, panels)
         columns = (end - first) * size
         at = base + first * size * n
         _scatter_panel(n_x, sums, at, columns, first, gates, units, dwx)
@@ -152,18 +152,18 @@ def _add_block(x, h, g, rows_here, sizes, scratch, places, wanted):
     (panel, rows, sums), (panels, cut, begin, stop) = scratch, wanted
     size, here, n = lanes(sums), row * g_row, n_x + n_h + 1
     vectors = g_row // size
-    sorts = panels * 16 > _READS * TILE_ROWS or n * _BLOCK > FAR // 32
+    sorts = panels[0] * 16 > _READS * TILE_ROWS or n * _BLOCK > FAR // 32
     widths = (n, nothing, nothing) if sorts else (n_x, n_h, single)
     tiles = _tile_count(widths[0]) + _tile_count(widths[1]) + widths[2]
     asked = _BLOCK if m * g_row > FAR else 0
     asked_h = asked if n * g_row < FAR // 8 else 0  # Larger sums would drive them out again.
-    share, share_h = _BLOCK // tiles + 1, _BLOCK // (tiles * panels) + 1
+    share, share_h = _BLOCK // tiles + 1, _BLOCK // (tiles * panels[0]) + 1
     side_x, side_h = (flat(x), row * x_row, step, x_row), (flat(h), row * h_row, step, h_row)
     side_b = (sums, zeros + FULL * size, nothing, nothing)
     if sorts:
         side_x = sort_rows(side_x, side_h, count, n_x, n_h, rows)
     for p in range(begin, stop):
-        first, end = panel_bounds(p, vectors, panels)
+        first, end = panel_bounds(p, panels)
         columns = (end - first) * size
         spared = cut if end == vectors else 0
         errors = (flat(g), here + first * size, g_row, end - first, spared)
@@ -206,8 +206,8 @@ def accumulate(x, h, g, span, gates, scratch, out, wanted):
     gates : G.
     scratch : panel, rows and sums, of `scratch_sizes`.
     out : out, dWx (I, G·N), dWh (H, G·N) and db of the last columns; H may be 0.
-    wanted : of the packed weights how many panels there are, and as in `padded_halves`; first and
-        end of the panels that are wanted.
+    wanted : of the packed weights as in `panels_of` and in `padded_halves`; first and end of the
+        panels that are wanted.
     """
     nothing, sums, (panels, _, begin, stop) = np.int64(0), scratch[2], wanted
     m, row = (span[1] - span[0]) * g.shape[1], span[0] * g.shape[1]

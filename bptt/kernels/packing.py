@@ -28,7 +28,7 @@ __all__ = [
     "pack_transposed",
     "padded_halves",
     "panel_bounds",
-    "panel_count",
+    "panels_of",
     "unpadded",
 ]
 
@@ -56,15 +56,17 @@ def padded_halves(gates: int, units: int, width: int, dtype: DTypeLike) -> int:
 
 
 @kernel
-def panel_count(vectors, width):
-    """Panels of at most ``width`` vectors."""
-    return (vectors + width - 1) // width
+def panels_of(vectors, width):
+    """Panels of at most ``width`` of so many vectors: how many there are, the vectors of a narrow
+    one, and how many are narrow; the others, wider by one vector, come last."""
+    panels = (vectors + width - 1) // width
+    return panels, vectors // panels, panels - vectors % panels
 
 
 @kernel
-def panel_bounds(p, vectors, panels):
-    """First vector of panel ``p``, and of the next: the wider panels, by one vector, come last."""
-    width, narrow = vectors // panels, panels - vectors % panels
+def panel_bounds(p, panels):
+    """First vector of panel ``p``, and of the next; panels as in `panels_of`."""
+    _, width, narrow = panels
     first, end = p * width, (p + 1) * width
     if p >= narrow:
         first, end = first + p - narrow, end + p - narrow + 1
@@ -72,23 +74,21 @@ def panel_bounds(p, vectors, panels):
 
 
 @kernel
-def pack(w, b, gates, width, out, bias):
+def pack(w, b, gates, panels, out, bias):
     """Pack the columns of a matrix, and a bias.
 
     w : in, (K, G·N).
     b : in, of the last gates; those before have none.
-    gates, width : G, and the vectors of a full panel.
+    gates, panels : G, and as in `panels_of`.
     out : out, flat, K·G·Np.
     bias : out, (G·Np,), interleaved; where there is none, and in the padding, it stays as it is.
     """
     rows, units, size = w.shape[0], w.shape[1] // gates, lanes(w)
-    vectors = -(-units // size) * gates
-    panels = panel_count(vectors, width)
     for k in range(0, rows, _TOGETHER):
         count = _TOGETHER if rows - k > _TOGETHER else rows - k
         gate, unit = 0, 0
-        for p in range(panels):
-            first, end = panel_bounds(p, vectors, panels)
+        for p in range(panels[0]):
+            first, end = panel_bounds(p, panels)
             panel = (end - first) * size
             at = first * rows * size + k * panel
             for to in range(at, at + panel, size):
@@ -142,11 +142,10 @@ def pack_transposed(w, gates, out):
     """
     columns, units = w.shape[0], w.shape[1] // gates
     size = lanes(w)
-    vectors = (columns + size - 1) // size
     groups = (units + size - 1) // size
-    panels = panel_count(vectors, FULL)
-    for p in range(panels):
-        first, end = panel_bounds(p, vectors, panels)
+    panels = panels_of((columns + size - 1) // size, FULL)
+    for p in range(panels[0]):
+        first, end = panel_bounds(p, panels)
         panel = (end - first) * size
         at = first * size * gates * units
         for group in range(groups):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .compile import kernel, piece
-from .packing import FULL, panel_bounds, panel_count
+from .packing import FULL, panel_bounds
 from .target import NEAR
 from .tile import LONE_WIDTH, lone_tile, narrow_height, panel_tile, tile_height, tile_row
 from .vector import flat, lanes
@@ -37,34 +37,32 @@ def _panel_product(m, runs, rows_a, rows_b, width, cut, rows_d, rows_c):
 def _panel_products(m, rows_a, packed, rows_d, rows_c, turn, begin, stop):
     """`part_product` panel by panel."""
     (d, d_first, d_row), (c, c_first, c_row) = rows_d, rows_c
-    b, runs, width, cut = packed
+    b, runs, panels, cut = packed
     size, k = lanes(c), runs[0]
-    vectors = c_row // size
-    panels = panel_count(vectors, width)
     for q in range(begin, stop):
         p = _turned(q, turn, begin, stop)
-        first, end = panel_bounds(p, vectors, panels)
+        first, end = panel_bounds(p, panels)
         column = first * size
         rows_b = (b, column * k, 0, (end - first) * size)
         here = (d, d_first + column, d_row), (c, c_first + column, c_row)
-        cut_here = cut if p == panels - 1 else 0
+        cut_here = cut if p == panels[0] - 1 else 0
         _panel_product(m, runs, rows_a, rows_b, end - first, cut_here, *here)
 
 
 @piece
 def row_product(rows_a, packed, rows_d, rows_c, turn, begin, stop):
     """`part_product` for one row, of one or two panels at a time."""
-    (a, a_first, _), (d, d_first, _), (c, c_first, columns) = rows_a, rows_d, rows_c
-    b, runs, width, _ = packed
-    size, k, vectors = lanes(c), runs[0], columns // lanes(c)
-    panels = panel_count(vectors, width)
-    parts_near = (stop - begin) * (b.size // panels) * b.itemsize / NEAR
-    alone = begin if 1 < parts_near <= 2 else stop - (stop - begin) % 2
+    (a, a_first, _), (d, d_first, _), (c, c_first, _) = rows_a, rows_d, rows_c
+    b, runs, panels, _ = packed
+    size, k = lanes(c), runs[0]
+    # No division: one step of a small cell takes no longer than ten.
+    own, near = (stop - begin) * b.size * b.itemsize, panels[0] * NEAR
+    alone = begin if near < own <= 2 * near else stop - (stop - begin) % 2
     left, q = (a, a_first, 0, 1), begin
     while q < stop:
         p = _turned(q, turn, alone, stop) if q >= alone else q
-        first, middle = panel_bounds(p, vectors, panels)
-        end = middle if q >= alone else panel_bounds(p + 1, vectors, panels)[1]
+        first, middle = panel_bounds(p, panels)
+        end = middle if q >= alone else panel_bounds(p + 1, panels)[1]
         at = first * size
         panel = (b, at * k, 0, (middle - first) * size)
         other = (b, middle * size * k, 0, (end - middle) * size)
@@ -103,8 +101,7 @@ def product(m, rows_a, packed, rows_d, rows_c, turn):
     Numba compiles a kernel once more for other dimensions of an array, and for an argument that is
     a literal: all calls agree in these.
     """
-    panels = panel_count(rows_c[2] // lanes(rows_c[0]), packed[2])
-    part_product(m, rows_a, packed, rows_d, rows_c, turn, np.int64(0), panels)
+    part_product(m, rows_a, packed, rows_d, rows_c, turn, np.int64(0), packed[2][0])
 
 
 @piece
@@ -124,8 +121,7 @@ def back_product(m, rows_a, packed, rows_d, rows_c, turn):
     """`product` on the way back: quicker for one row of few columns, to whose numbers it adds up
     the terms in another order, so that their last bits are not those that they have beside others.
     """
-    panels = panel_count(rows_c[2] // lanes(rows_c[0]), packed[2])
-    part_back_product(m, rows_a, packed, rows_d, rows_c, turn, np.int64(0), panels)
+    part_back_product(m, rows_a, packed, rows_d, rows_c, turn, np.int64(0), packed[2][0])
 
 
 @kernel

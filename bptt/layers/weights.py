@@ -13,7 +13,7 @@ from ..kernels.calls import Call, Calls, perform
 from ..kernels.crew import ALONE, Member, Part, meet, part_of, whole_part
 from ..kernels.narrow import FEW, few_back, pack_few
 from ..kernels.outer import accumulate, scratch_sizes
-from ..kernels.packing import FULL, pack, pack_transposed, padded_halves, panel_count, unpadded
+from ..kernels.packing import FULL, pack, pack_transposed, padded_halves, panels_of, unpadded
 from ..kernels.product import step_back, step_products
 from ..kernels.target import empty, lanes_of, padded, zeros
 from .lookup import Lookup
@@ -52,8 +52,8 @@ class PackedWeights:
 
     Attributes
     ----------
-    packed : W for ``x @ W``: its panels, flat; the runs of x, as a `tile` knows them; the vectors
-        of a panel; and as in `padded_halves`.
+    packed : W for ``x @ W``: its panels, flat; the runs of x, as a `tile` knows them; as in
+        `panels_of`; and as in `padded_halves`.
     transposed : W.T for ``g @ W.T``, its rows interleaved, in the same form.
     calls : of the kernels that read them, those of the layer among them.
     """
@@ -61,24 +61,25 @@ class PackedWeights:
     def __init__(
         self, n_in: int, units: int, gates: int, dtype: DTypeLike, width: int = FULL
     ) -> None:
-        self.n_in, self.units, self.gates, width = n_in, units, gates, np.int64(width)
+        self.n_in, self.units, self.gates = n_in, units, gates
         self.calls = Calls()
-        columns = gates * padded(units, dtype)
+        columns, size = gates * padded(units, dtype), lanes_of(dtype)
+        panels = panels_of(columns // size, width)
+        panels_back = panels_of(padded(n_in, dtype) // size, FULL)
         self.packed = (
             empty((n_in * columns,), dtype),
             unpadded(1, n_in, dtype),
-            width,
+            panels,
             padded_halves(gates, units, width, dtype),
         )
         self.transposed = (
             empty((gates * units * padded(n_in, dtype),), dtype),
             unpadded(gates, units, dtype),
-            FULL,
+            panels_back,
             padded_halves(1, n_in, FULL, dtype),
         )
-        self._vectors = padded(units, dtype) // lanes_of(dtype)
-        self._whole = 0, panel_count(self._vectors * gates, width)
-        self._whole_back = 0, panel_count(padded(n_in, dtype) // lanes_of(dtype), FULL)
+        self._vectors = padded(units, dtype) // size
+        self._whole, self._whole_back = (0, panels[0]), (0, panels_back[0])
         self._alone = whole_part(self._vectors)
         self._parts: dict[int, Part] = {}
         self.bias = zeros((columns,), dtype)
@@ -88,8 +89,8 @@ class PackedWeights:
 
     def packing(self, w: NDArray, b: NDArray | None = None) -> list[Call]:
         """What packs for going forward; ``b`` may be of the last columns alone."""
-        panels, _, width, _ = self.packed
-        bias = self._no_bias if b is None else b, self.gates, width, panels, self.bias
+        out, _, panels, _ = self.packed
+        bias = self._no_bias if b is None else b, self.gates, panels, out, self.bias
         return _reading(w, lambda w: [self.calls.bind(pack, w, *bias)])
 
     def packing_transposed(self, w: NDArray) -> list[Call]:
@@ -207,7 +208,7 @@ class PackedWeights:
     ) -> Call:
         """A sum of outer products for the member's own units, by `accumulate` or another ``kernel``
         that takes the same after its ``arrays``."""
-        wanted = self._whole[1], self.packed[3], *self._panels(member)
+        wanted = *self.packed[2:], *self._panels(member)
         own = scratch.parts[member[0]], out, wanted
         return self.calls.bind(kernel, *arrays, steps, self.gates, *own)
 
