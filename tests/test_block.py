@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bptt import Block, ShapeError
+from bptt.kernels.target import ALIGNMENT
 
 SHAPES = {"a": (2, 3), "b": (), "c": (0, 4), "d": (5,)}
 
@@ -28,6 +29,12 @@ def test_writing_through_either_is_seen_in_both():
     block.flat[0] = 9
     assert block.flat[-5:].tolist() == [1, 2, 3, 4, 5]
     assert block["a"][0, 0] == 9
+
+
+def test_a_vector_of_its_own_starts_on_a_cache_line():
+    blocks = [Block({"a": (n,)}) for n in range(1, 40)]
+    for block in [*blocks, *(b.like() for b in blocks), *(b.copy() for b in blocks)]:
+        assert block.flat.ctypes.data % ALIGNMENT == 0
 
 
 def test_a_given_vector_is_used_as_it_is():

@@ -39,10 +39,11 @@ class _Run:
         self.window = Window(*sizes, backward=True, lookup_ids=99)
         self.window.begin()
 
-    def update(self, which, batch, scale, reach):
-        """Everything that an update leaves, which weights and gradients ever are taken."""
+    def update(self, given_, batch, reach):
+        """Everything that an update leaves, whichever weights and gradients are taken."""
         self.model.params.flat[:] *= 1.01
-        weights, grads, window = self.weights[which], self.grads[which], self.window
+        weights, grads = self.weights[given_["weights"]], self.grads[given_["grads"]]
+        window, scale = self.window, given_["scale"]
         weights.pack(back=True)
         if self.forgets:
             window._stack._forward, window._stack._backward = Known(), Known()
@@ -57,9 +58,9 @@ class _Run:
 
 
 USUAL = {"steps": 2, "older": 0, "keep": 0, "clip_delta": math.inf, "want_dx": False, "targets": 2,
-         "scale": 0.1, "marks": "", "which": 0, "begins": True}  # fmt: skip
+         "scale": 0.1, "marks": "", "weights": 0, "grads": 0, "begins": True}  # fmt: skip
 OTHER = {"steps": 3, "older": 2, "keep": 3, "clip_delta": 1e-3, "want_dx": True, "targets": 1,
-         "scale": 0.3, "which": 1, "begins": False}  # fmt: skip
+         "scale": 0.3, "weights": 1, "grads": 1, "begins": False}  # fmt: skip
 CHANGES = [{}, {"marks": "resets"}, {"marks": "keys"}, *({name: v} for name, v in OTHER.items())]
 
 
@@ -79,6 +80,7 @@ def _batch(model, given_, seed):
 @pytest.mark.parametrize("name", MODELS)
 @settings(max_examples=25)
 @example(base=[{"marks": "keys"}], changes=[{}, {"scale": 0.3}])
+@example(base=[], changes=[{}, {"grads": 1}, {"weights": 1}])
 @example(base=[], changes=[{}, {"keep": 3}, {"older": 2, "begins": False}])
 @given(base=st.lists(st.sampled_from(CHANGES), max_size=2),
        changes=st.lists(st.sampled_from(CHANGES), min_size=2, max_size=8))  # fmt: skip
@@ -96,10 +98,8 @@ def test_an_update_does_what_one_that_lists_everything_anew_does(name, base, cha
             given_["clip_delta"],
             want_dx=given_["want_dx"],
         )
-        batch, scale = _batch(listing.model, given_, seed), given_["scale"]
-        found, wanted = (
-            run.update(given_["which"], batch, scale, reach) for run in (listing, forgetting)
-        )
+        batch = _batch(listing.model, given_, seed)
+        found, wanted = (run.update(given_, batch, reach) for run in (listing, forgetting))
         for got, want in zip(found, wanted, strict=True):
             np.testing.assert_array_equal(got, want)
 
@@ -114,5 +114,5 @@ def test_a_window_like_the_one_before_lists_nothing_anew(monkeypatch):
         )
     for seed in range(4):
         run.window.begin()
-        run.update(0, _batch(run.model, USUAL, seed), 0.1, Reach(2))
+        run.update(USUAL, _batch(run.model, USUAL, seed), Reach(2))
     assert listed == ["forward_calls", "backward_calls"]
