@@ -63,18 +63,20 @@ def _add_outer(n, count, side, panel, start, sums, at, ahead, part):
     panel : an array, where its first row begins, and numbers between two rows; then its vectors,
         and how many of them, none, the last one or all, end in padding, of which nothing is wanted.
     start : as ``at``; or, where only zeros are, those, which are then read for every row.
-    ahead : what is asked for meanwhile, a part with every tile; ``part`` is the first.
+    ahead : what is asked for meanwhile, a part with every tile, of which ``part`` is the first; and
+        how many of the sums that the next tile adds to.
 
     Returns the next part.
     """
     (a, first, step, row), (g, g_first, g_row, w, cut) = side, panel
     columns, repeated, b = w * lanes(sums), start != at, (g, g_first, 0, g_row)
-    ahead_g, ahead_h = ahead
+    ahead_g, ahead_h, ahead_sums = ahead
     far = ahead_g[1] > 0  # What is near need not be asked for.
     for i in range(0, n, TILE_ROWS):
         height = TILE_ROWS if n - i > TILE_ROWS else n - i
         out = (sums, at + columns * i, columns, 0)
         left, before = (a, first, 1, row), (sums, start, 0, 0) if repeated else out
+        ask_row(sums, at + columns * i + ahead_sums, ahead_sums)
         panel_tile(height, w, cut, count, left, b, before, out)
         if far:
             _ask_for(*ahead_g, part)
@@ -174,7 +176,8 @@ def _add_block(x, h, g, rows_here, sizes, scratch, places, wanted):
         asked_for = p * tiles * share_h
         next_rows = (h, (row + count + asked_for) * h_row, h_row)
         ahead_g = (g, next_panel, g_row), asked, share, columns
-        ahead = ahead_g, (next_rows, asked_h - asked_for, share_h, h_row)
+        ahead_sums = columns * step if n * g_row > FAR // 2 else nothing
+        ahead = ahead_g, (next_rows, asked_h - asked_for, share_h, h_row), ahead_sums
         at, part = base + first * size * n, nothing
         sides = (side_x, widths[0]), (side_h, widths[1]), (side_b, widths[2])
         for side, width in sides:
