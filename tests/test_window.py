@@ -104,6 +104,28 @@ def test_an_update_does_what_one_that_lists_everything_anew_does(name, base, cha
             np.testing.assert_array_equal(got, want)
 
 
+@pytest.mark.parametrize("name", ["forward_calls", "backward_calls"])
+def test_a_list_that_could_not_be_made_is_not_remembered(name, monkeypatch):
+    def fails(*given):
+        raise ZeroDivisionError
+
+    listing, forgetting = (_Run(MODELS["ids"](), forgets) for forgets in (False, True))
+    batch, other = _batch(listing.model, USUAL, 0), {**USUAL, "weights": 1, "grads": 1}
+    listing.update(USUAL, batch, Reach(2))
+    listing.window.begin()
+    with monkeypatch.context() as patched:
+        patched.setattr(type(listing.model.layers[1]), name, fails)
+        with pytest.raises(ZeroDivisionError):
+            listing.update(other, batch, Reach(2))
+    forgetting.model.params.flat[:] = listing.model.params.flat
+    for given_ in (USUAL, other):
+        for run in (listing, forgetting):
+            run.window.begin()
+        found, wanted = (run.update(given_, batch, Reach(2)) for run in (listing, forgetting))
+        for got, want in zip(found, wanted, strict=True):
+            np.testing.assert_array_equal(got, want)
+
+
 def test_a_window_like_the_one_before_lists_nothing_anew(monkeypatch):
     run, listed = _Run(MODELS["ids"](), forgets=False), []
     layer = type(run.model.layers[1])

@@ -88,7 +88,7 @@ class PackedWeights:
         self._zeros = zeros((padded(n_in, dtype),), dtype)
 
     def packing(self, w: NDArray, b: NDArray | None = None) -> list[Call]:
-        """What packs for going forward; ``b`` may be of the last columns alone."""
+        """What packs for going forward; ``b`` may be of the last gates alone."""
         out, _, panels, _ = self.packed
         bias = self._no_bias if b is None else b, self.gates, panels, out, self.bias
         return _reading(w, lambda w: [self.calls.bind(pack, w, *bias)])

@@ -72,11 +72,7 @@ def test_what_is_known_is_kept_but_never_too_much():
     known = Known()
     assert known.keep((1, True), "one") == "one"
     assert known.keep((2, True), "two") == "two"
-    assert [known.get((1, True)), known.get((2, True)), known.get((3, True))] == [
-        "one",
-        "two",
-        None,
-    ]
+    assert [known.get((i, True)) for i in (1, 2, 3)] == ["one", "two", None]
     for i in range(999):
         known.keep((i, True), str(i))
         assert known[i, True] == str(i)
