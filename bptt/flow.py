@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .checks import check_count
 from .decay import decay_rate
-from .layers.base import Span
+from .layers.tape import Span
 from .layers.whole import check_whole
 from .losses import Loss
 from .model import Model

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,23 +12,20 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from . import files
 from .block import Block
 from .config import build, describe
-from .errors import DataError, FileFormatError, ShapeError
+from .errors import FileFormatError
+from .forward import run
 from .generate import generate
-from .kernels.checks import all_finite
-from .layers import LAYERS, Embedding, Layer
-from .layers.marks import NOTHING, Marks
-from .layers.whole import check_whole
-from .packed import ModelWeights, together
+from .inputs import check_input, check_state
+from .layers import LAYERS, Layer
+from .layers.fit import check_stack
+from .layers.marks import Marks
+from .packed import together
 from .task import check_marks
-from .window import Window, worthwhile_ids
 
 __all__ = ["Model"]
 
 _UNPACKED = 8
 """Steps times lanes up to which a call is quicker without packing the parameters."""
-_STEPS = 64
-"""Longer inputs run through a tape of so many steps, so that memory stays small; unless a layer
-reads whole sequences."""
 
 
 class Model:
@@ -60,7 +56,7 @@ class Model:
     ) -> None:
         self.layers = tuple(layers)
         self.dtype = _dtype(dtype)
-        _check_stack(self.layers)
+        check_stack(self.layers)
         self._params = self._block([layer.shapes() for layer in self.layers])
         self._buffers = self._block([layer.buffers() for layer in self.layers])
         rng = np.random.default_rng(seed)
@@ -167,9 +163,9 @@ class Model:
         if resets is not None or ended is not None:
             given = {"resets": resets, "ended": ended}
             checked = {name: check_marks(name, m, x.shape[:2]) for name, m in given.items()}
-            return self._run_window(x, state, Marks(**checked))
+            return run(self, x, state, Marks(**checked))
         short = steps * lanes <= _UNPACKED and not self.whole
-        return self._run_steps(x, state) if short else self._run_window(x, state)
+        return self._run_steps(x, state) if short else run(self, x, state)
 
     def _run_steps(self, x: NDArray, state: Block) -> tuple[NDArray, Block]:
         """Step by step, straight from the parameters."""
@@ -230,28 +226,6 @@ class Model:
             self, start, steps, state=state, temperature=temperature, top_k=top_k, seed=seed
         )
 
-    def _run_window(
-        self, x: NDArray, state: Mapping[str, NDArray], marks: Marks = NOTHING
-    ) -> tuple[NDArray, Block]:
-        """A window at a time, from packed weights."""
-        steps, lanes = x.shape[:2]
-        rows = steps if self.whole else min(steps, _STEPS)
-        window = Window(self.layers, lanes, rows, self.dtype, backward=False,
-                        lookup_ids=worthwhile_ids(rows, lanes))  # fmt: skip
-        weights = ModelWeights(self.layers, self.params, self.buffers)
-        weights.pack(back=False)
-        window.begin(state)
-        y = np.empty((steps, lanes, self.n_out), self.dtype)
-        for first in range(0, steps, window.capacity):
-            part = x[first : first + window.capacity]
-            window.make_room(len(part), keep=0)
-            window.forward(weights, part, marks.steps(first, first + len(part)))
-            newest = slice(window.stop - len(part), window.stop)
-            y[first : first + len(part)] = window.y[newest, :, : self.n_out]
-        final = self.zero_state(lanes)
-        window.read_state(final)
-        return y, final
-
     def check_input(self, x: ArrayLike) -> NDArray:
         """``x`` as (T, B) integers or (T, B, I) floats of the model's dtype.
 
@@ -259,35 +233,7 @@ class Model:
         ------
         DataError, ShapeError : as for a call.
         """
-        x = np.asarray(x)
-        ids = self.reads_ids
-        if x.ndim != (2 if ids else 3) or x.dtype.kind not in ("iu" if ids else "f"):
-            expected = "(T, B) integers" if ids else f"(T, B, {self.n_in}) floats"
-            raise ShapeError(
-                f"x must be {expected} for {self.layers[0]}, got shape {x.shape} of {x.dtype}"
-            )
-        if not x.size:
-            raise ShapeError(f"x must have at least one step and one lane, got shape {x.shape}")
-        return self._check_ids(x) if ids else self._check_floats(x)
-
-    def _check_ids(self, x: NDArray) -> NDArray:
-        if x.min() < 0 or x.max() >= self.n_in:
-            t, b = np.argwhere((x < 0) | (x >= self.n_in))[0]
-            raise DataError(
-                f"x[{t}, {b}] is {x[t, b]}, but {self.layers[0]} has ids 0 to {self.n_in - 1}"
-            )
-        return x
-
-    def _check_floats(self, x: NDArray) -> NDArray:
-        if x.shape[2] != self.n_in:
-            raise ShapeError(f"x has {x.shape[2]} features, but {self.layers[0]} takes {self.n_in}")
-        if x.dtype != self.dtype or not x.flags.c_contiguous:
-            with np.errstate(over="ignore"):
-                x = np.ascontiguousarray(x, self.dtype)
-        if not all_finite(x.reshape(-1)):
-            t, b, i = np.argwhere(~np.isfinite(x))[0]
-            raise DataError(f"x[{t}, {b}, {i}] is {x[t, b, i]}, not a finite number")
-        return x
+        return check_input(x, self.layers[0], self.dtype)
 
     def check_state(self, state: Mapping[str, NDArray] | None, lanes: int) -> Block:
         """``state`` as a Block for that many lanes, zeros if None.
@@ -298,22 +244,7 @@ class Model:
         DataError : if a number is not finite.
         ValueError : if there is one, but a layer that reads whole sequences.
         """
-        like = self._state_like(lanes)
-        if state is None:
-            return like.like()
-        check_whole(self.layers, "a state carries on from an earlier part; leave state None")
-        if like.fits(state):
-            return state
-        block = like.like()
-        for name, expected in like.shapes.items():
-            if name not in state:
-                raise ShapeError(f"state has no {name!r}, which must be {expected}")
-            if np.shape(state[name]) != expected:
-                raise ShapeError(f"state[{name!r}] must be {expected}, got {np.shape(state[name])}")
-            block[name] = state[name]
-        if not np.isfinite(block.flat).all():
-            raise DataError("state holds a number that is not finite")
-        return block
+        return check_state(state, self._state_like(lanes), self.layers)
 
     def config(self) -> dict[str, Any]:
         """The layers and the dtype, as `from_config` takes them."""
@@ -372,26 +303,3 @@ def _dtype(given: DTypeLike) -> np.dtype:
     if dtype not in (np.float32, np.float64):
         raise ValueError(f"dtype must be float32 or float64, got {dtype}")
     return dtype
-
-
-def _check_stack(layers: Sequence[Layer]) -> None:
-    if not layers:
-        raise ValueError("a model needs at least one layer, got none")
-    for layer in layers:
-        if not isinstance(layer, Layer):
-            raise TypeError(f"layers must be bptt layers, got {layer!r}")
-    for i, (below, layer) in enumerate(pairwise(layers), start=1):
-        if layer.reads_ids:
-            raise ValueError(f"layer {i} is {layer}, which reads ids, so it must be the first")
-        if layer.sizes[0] != below.sizes[1]:
-            raise ValueError(
-                f"layer {i} is {layer}, but takes {layer.sizes[0]} features while layer {i - 1}, "
-                f"{below}, gives {below.sizes[1]}"
-            )
-    for i, layer in enumerate(layers):
-        for name, (n_in, n_out) in layer.borrows().items():
-            if not layers[0].reads_ids or layers[0].shapes().get(name) != (n_out, n_in):
-                raise ValueError(
-                    f"layer {i} is {layer}, so layer 0 must be {Embedding(n_out, n_in)}, whose "
-                    f"{name} it shares, but that is {layers[0]}"
-                )

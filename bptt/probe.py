@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from .layers.base import Span
 from .layers.marks import NOTHING, Marks
+from .layers.tape import Span
 from .losses import Loss
 from .model import Model
 from .packed import ModelWeights, gradient_parts

@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .layers import Layer
-from .layers.base import Kept, Span
 from .layers.crew import Crew
 from .layers.marks import Marks
+from .layers.tape import Kept, Span
 from .losses import Loss
 from .packed import ModelWeights
+from .stack import Grads
 from .task import Batch, Reach
 from .window import Window
 
@@ -157,7 +158,7 @@ class RecomputedWindow:
         batch: Batch,
         scale: float,
         loss: Loss,
-        grads: Sequence[Mapping[str, NDArray]],
+        grads: Grads,
         reach: Reach,
     ) -> float:
         """As `Window.update`."""
@@ -166,31 +167,38 @@ class RecomputedWindow:
         self._older, self._x = x[self.stop - self._keep :].copy(), x
         self._marks = batch.marks.filled(*batch.x.shape[:2]).after(self._old_marks)
         self._old_marks = self._marks.steps(self.stop - self._keep, self.stop)
-        segments = self._segments(reach.segment)
-        self._run_ahead(weights, x, segments)
-        return self._run_back(weights, x, batch, scale, loss, grads, reach, segments)
+        self._fit(reach.segment)
+        self._run_ahead(weights)
+        return self._run_back(weights, batch, scale, loss, grads, reach)
 
-    def _segments(self, length: int) -> list[tuple[int, int]]:
-        """First and last steps of each stretch of ``length`` steps, for which room is made."""
-        if length != self._inner.capacity:
+    def _fit(self, segment: int) -> None:
+        """Make room for stretches of ``segment`` steps."""
+        if segment != self._inner.capacity:
             del self._inner
-            self._inner = self._window(length)
-        self._measure(self.stop, length)
-        firsts = range(0, self.stop, length)
-        return [(first, min(first + length, self.stop)) for first in firsts]
+            self._inner = self._window(segment)
+        self._measure(self.stop, segment)
 
-    def _run_ahead(
-        self, weights: ModelWeights, x: NDArray, segments: list[tuple[int, int]]
+    def _stretches(self) -> list[tuple[int, int]]:
+        """First and last steps of each."""
+        length = self._inner.capacity
+        return [(i, min(i + length, self.stop)) for i in range(0, self.stop, length)]
+
+    def _run(
+        self, weights: ModelWeights, j: int, first: int, last: int, count: int | None = None
     ) -> None:
-        """Run all steps, and keep the states between segments."""
+        """Run stretch ``j``, steps ``first`` to ``last``, from the state that is kept before it."""
+        self._inner.begin(self._states[j])
+        x, marks = self._x[first:last], self._marks.steps(first, last)
+        self._inner.forward(weights, x, marks, count)
+
+    def _run_ahead(self, weights: ModelWeights) -> None:
+        """Run all steps, and keep the states between stretches."""
         oldest, newest = ({n: rows[i] for n, rows in self._edges.items()} for i in (0, 1))
         for name, rows in oldest.items():
             self._states[0][name][...] = rows
         before_next = self.stop - self._keep
-        for j, (first, last) in enumerate(segments):
-            self._inner.begin(self._states[j])
-            count = len(self.layers) if last == self.stop else self._carries
-            self._inner.forward(weights, x[first:last], self._marks.steps(first, last), count)
+        for j, (first, last) in enumerate(self._stretches()):
+            self._run(weights, j, first, last, None if last == self.stop else self._carries)
             self._inner.read_state(self._states[j + 1])
             if first <= before_next <= last:
                 self._inner.read_state(oldest, row=before_next - first)
@@ -199,51 +207,46 @@ class RecomputedWindow:
     def _run_back(
         self,
         weights: ModelWeights,
-        x: NDArray,
         batch: Batch,
         scale: float,
         loss: Loss,
-        grads: Sequence[Mapping[str, NDArray]],
+        grads: Grads,
         reach: Reach,
-        segments: list[tuple[int, int]],
     ) -> float:
-        """Run segment after segment again, newest first, and take the error back through each."""
+        """Run stretch after stretch again, newest first, and take the error back through each."""
         total, oldest = 0.0, max(0, self.stop - reach.k2)
-        returning = self._returning(reach)
-        for j, (first, last) in reversed(list(enumerate(segments))):
+        returning = None
+        if reach.weights is not None:
+            returning = np.ones((self.stop, 1))
+            returning[self.stop - len(reach.weights) :, 0] = reach.weights
+        for j, (first, last) in reversed(list(enumerate(self._stretches()))):
             if last <= oldest:
                 break
-            newest = last == self.stop
-            if not newest:
-                self._inner.begin(self._states[j])
-                self._inner.forward(weights, x[first:last], self._marks.steps(first, last))
+            if last < self.stop:
+                self._run(weights, j, first, last)
             part = _part(batch, self.stop - len(batch.targets) - first, last - first)
             total += self._inner.add_losses(loss, part, scale)
             self._inner.weigh(None if returning is None else returning[first:last])
             skipped = max(oldest - first, 0)
             errors_from = max(skipped, last - first - len(part.targets))
             span = Span(skipped, last - first, errors_from, reach.clip_delta, scale=scale)
-            errors = None if newest else self._errors
-            dx_from = self._inner.go_back(
-                weights, grads if newest else self._sums, span, reach.want_dx, errors
-            )
-            if not newest:
-                _add(self._sums, grads)
+            dx_from = self._go_back(weights, grads, span, reach.want_dx, last == self.stop)
             if j and not skipped:
                 self._inner.read_state_errors(weights, self._errors)
             self._write_back(first, last, first + dx_from if reach.want_dx else last)
         return total
 
-    def _returning(self, reach: Reach) -> NDArray | None:
-        """(stop, B), the weights of what comes back to each step; None for 1."""
-        ends = self._marks.resets[1:]
-        if reach.weights is None and not ends.any():
-            return None
-        returning = np.ones(self._marks.resets.shape)
-        if reach.weights is not None:
-            returning[self.stop - len(reach.weights) :] = reach.weights[:, np.newaxis]
-        returning[:-1][ends] = 0
-        return returning
+    def _go_back(
+        self, weights: ModelWeights, grads: Grads, span: Span, want_dx: bool, newest: bool
+    ) -> int:
+        """Through the stretch at hand: the newest writes its gradients, and others add theirs."""
+        if newest:
+            return self._inner.go_back(weights, grads, span, want_dx)
+        dx_from = self._inner.go_back(weights, self._sums, span, want_dx, self._errors)
+        for found, sums in zip(self._sums, grads, strict=True):
+            for name, part in found.items():
+                sums[name] += part
+        return dx_from
 
     def _write_back(self, first: int, last: int, dx_from: int) -> None:
         """Take what the segment at hand leaves of its steps, and dx from step ``dx_from`` on."""
@@ -259,11 +262,8 @@ class RecomputedWindow:
 
     def outputs(self, weights: ModelWeights) -> Iterator[tuple[int, NDArray]]:
         """As `Window.outputs`, stretch by stretch, which are run once more."""
-        length = self._inner.capacity
-        for j, first in enumerate(range(0, self.stop, length)):
-            self._inner.begin(self._states[j])
-            x = self._x[first : first + length]
-            self._inner.forward(weights, x, self._marks.steps(first, first + length))
+        for j, (first, last) in enumerate(self._stretches()):
+            self._run(weights, j, first, last)
             yield from self._inner.outputs(weights)
 
     def nbytes(self) -> int:
@@ -280,12 +280,6 @@ class RecomputedWindow:
 
 
 AnyWindow: TypeAlias = Window | RecomputedWindow
-
-
-def _add(parts: Sequence[Mapping[str, NDArray]], to: Sequence[Mapping[str, NDArray]]) -> None:
-    for found, sums in zip(parts, to, strict=True):
-        for name, part in found.items():
-            sums[name] += part
 
 
 def _part(batch: Batch, first_target: int, steps: int) -> Batch:

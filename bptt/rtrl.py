@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .block import Block
-from .layers.base import Span
 from .layers.marks import Marks
+from .layers.tape import Span
 from .losses import Loss
 from .model import Model
 from .packed import ModelWeights, gradient_parts

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import ShapeError
-from .layers.base import Span
+from .layers.tape import Span
 from .layers.whole import check_whole
 from .model import Model
 from .packed import ModelWeights, gradient_parts

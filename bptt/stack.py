@@ -16,9 +16,9 @@ from numpy.typing import DTypeLike, NDArray
 from .kernels.calls import Call, Known, perform
 from .kernels.target import padded, zeros
 from .layers import Layer
-from .layers.base import Room, Span, Tape
 from .layers.crew import Crew
 from .layers.lookup import Lookup
+from .layers.tape import Room, Span, Tape
 from .layers.weights import Scratch
 from .packed import ModelWeights
 

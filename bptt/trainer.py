@@ -25,6 +25,7 @@ from .layers.draws import keys
 from .losses import Loss
 from .memory import check_stretches
 from .model import Model
+from .not_finite import first_not_finite
 from .optimizers import Optimizer
 from .outcome import Step
 from .passes import Pass, check_fit, check_learnable, check_uncut
@@ -315,7 +316,7 @@ class Trainer:
         return found
 
     def _failure(self) -> NonFiniteError:
-        what, where = self.team.first_not_finite()
+        what, where = first_not_finite(self.team)
         return NonFiniteError(
             f"update {self.n + 1}: {what} is not finite; the parameters are still those after "
             f"update {self.n}. A smaller learning rate, or clipping, may help.",

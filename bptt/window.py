@@ -18,10 +18,11 @@ from numpy.typing import DTypeLike, NDArray
 
 from .kernels.target import zeros
 from .layers import Layer
-from .layers.base import Kept, Room, Span
 from .layers.crew import Crew
-from .layers.marks import NOTHING, Marked, Marks
+from .layers.marks import NOTHING, Marks
+from .layers.tape import Kept, Room, Span
 from .losses import Loss
+from .notes import Notes
 from .packed import ModelWeights
 from .stack import Grads, Stack
 from .task import Batch, Reach
@@ -77,13 +78,9 @@ class Window:
             self.x = np.zeros((capacity, lanes), np.int32)
         else:
             self.x = zeros((capacity, lanes, bottom.sizes[0]), dtype)
-        self._back = np.ones((capacity, lanes), dtype)
-        self._weighed = False
-        self._said = False
-        self._marked = Marked.of(capacity, lanes, any(layer.trains for layer in layers))
-        self._fresh = self._marked.resets
-        self._shares = zeros(self._marked.keys.rows.shape, dtype)
-        room = Room(capacity, lanes, dtype, 0, self._back, *self._marked, 0, self._shares, Crew())
+        trains = any(layer.trains for layer in layers)
+        self._notes = notes = Notes(capacity, lanes, dtype, trains)
+        room = Room(capacity, lanes, dtype, 0, notes.back, *notes.marked, 0, notes.shares, Crew())
         self._stack = Stack(
             layers, self.x, room, backward=backward, lookup_ids=lookup_ids, crew=crew or Crew()
         )
@@ -141,8 +138,8 @@ class Window:
             for name, error in tape.errors.items():
                 to = errors[f"{i}.{name}"][first_lane : first_lane + self.lanes]
                 to[...] = error[:, : to.shape[1]]
-                if self._fresh.some:
-                    to[self._fresh.rows[row]] = 0
+                if self._notes.marked.resets.some:
+                    to[self._notes.marked.resets.rows[row]] = 0
 
     def norms(self, i: int) -> NDArray:
         """(K, B) float64, ‖δ_t‖ of layer ``i`` before it is bounded, row by row of the tape."""
@@ -162,16 +159,12 @@ class Window:
 
     def resume(self, steps: int) -> None:
         """Take the first ``steps`` rows for those of earlier updates; `views` writes them."""
-        self.start, self.stop, self._kept, self._said = 0, steps, steps, True
-        for marked in self._marked:
-            marked.some = True
+        self.start, self.stop, self._kept = 0, steps, steps
+        self._notes.resume()
 
     def kept(self) -> dict[str, Kept]:
         """By name, all that goes with the steps."""
-        kept = {"x": Kept(self.x, 0, 0)}
-        for name, marked in zip(Marks._fields, self._marked, strict=True):
-            if len(marked.rows):
-                kept[name] = Kept(marked.rows, 0, 0)
+        kept = {"x": Kept(self.x, 0, 0), **self._notes.kept()}
         for i, tape in enumerate(self.tapes):
             kept |= {f"{i}.{name}": rows for name, rows in tape.kept().items()}
         return kept
@@ -195,7 +188,7 @@ class Window:
         for rows, _, beyond in self._moving:
             if kept + beyond:
                 rows[: kept + beyond] = rows[self.start : self.stop + beyond]
-        self._back[:kept] = self._back[self.start : self.stop]
+        self._notes.back[:kept] = self._notes.back[self.start : self.stop]
         self.start, self.stop = 0, kept
 
     def forward(
@@ -212,10 +205,8 @@ class Window:
         """
         first, last = self.stop, self.stop + len(x)
         self.x[first:last] = x
-        if self._said or marks is not NOTHING:
-            self._said = True
-            for marked, given in zip(self._marked, marks, strict=True):
-                marked.write(first, last, given)
+        if self._notes.said or marks is not NOTHING:
+            self._notes.write(first, last, marks)
         self._stack.forward(weights, first, last, count)
         self.stop = last
 
@@ -223,9 +214,8 @@ class Window:
         """The sum of the losses of the newest steps; their error, times ``scale``, goes to `dy`."""
         targets, valid = _contiguous(batch.targets), _contiguous(batch.valid)
         first = self.stop - len(targets)
-        if len(self._shares):
-            self._shares[self.start : first] = 0
-            self._shares[first : self.stop] = valid * scale
+        if self._notes.trains:
+            self._notes.share(self.start, first, valid, scale)
         return loss.run(self.y, first, self._outputs, targets, valid, scale, self.dy)
 
     def evaluate(self, weights: ModelWeights, batch: Batch, loss: Loss) -> float:
@@ -253,7 +243,8 @@ class Window:
         self._kept = reach.keep
         self.forward(weights, batch.x, batch.marks)
         total = self.add_losses(loss, batch, scale)
-        self.weigh(None if reach.weights is None else reach.weights[:, np.newaxis])
+        returning = None if reach.weights is None else reach.weights[:, np.newaxis]
+        self._notes.weigh(self.start, self.stop, returning)
         first = max(self.start, self.stop - reach.k2)
         errors_from = max(first, self.stop - len(batch.targets))
         span = first, self.stop, errors_from, reach.clip_delta, not reach.keep, scale
@@ -263,20 +254,11 @@ class Window:
         return total
 
     def weigh(self, weights: NDArray | None) -> None:
-        """Multiply what comes back to the newest steps by ``weights``, (k, 1) or (k, B).
+        """Multiply what comes back to the newest steps by ``weights``, (k, 1).
 
         Nothing comes back to the last step of a sequence.
         """
-        if weights is None and not self._weighed and not self._fresh.some:
-            return
-        self._weighed = True
-        if weights is None:
-            self._back[self.start : self.stop] = 1
-        else:
-            self._back[self.stop - len(weights) : self.stop] = weights
-        ends = self._fresh.rows[self.start + 1 : self.stop]
-        if ends.any():
-            self._back[self.start : self.stop - 1][ends] = 0
+        self._notes.weigh(self.start, self.stop, weights)
 
     def go_back(
         self,
@@ -304,8 +286,7 @@ class Window:
 
     def nbytes(self) -> int:
         """Bytes that all arrays of this window take, but for the gradient of x."""
-        arrays = [self.x, self._back, self._shares, *self._stack.arrays()]
-        arrays += [marked.rows for marked in self._marked]
+        arrays = [self.x, *self._notes.arrays(), *self._stack.arrays()]
         return sum({id(owner): owner.nbytes for owner in map(_owner, arrays)}.values())
 
 

@@ -8,7 +8,7 @@ lanes are few there may be one window, and the threads are its crew.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -286,21 +286,3 @@ class Workers:
     def _newest(self, k2: int) -> slice:
         window = self.windows[0]
         return slice(max(window.start, window.stop - k2), window.stop)
-
-    def first_not_finite(self) -> tuple[str, str]:
-        """What went wrong first in the newest window, in words; and the layer it is in."""
-        layers = self.model.layers
-        for what, i, values in self._suspects():
-            if not np.isfinite(values).all():
-                return what, f"{i} ({type(layers[i]).__name__})"
-        return "the loss", f"{len(layers) - 1} ({type(layers[-1]).__name__})"
-
-    def _suspects(self) -> Iterator[tuple[str, int, NDArray]]:
-        """What may not be finite, its layer and its values, in the order in which they came."""
-        for name, values in self.model.params.items():
-            yield f"the parameter {name}, after the last step,", int(name.split(".")[0]), values
-        for window in self.windows:
-            for i, rows in window.outputs(self.weights):
-                yield f"the output of layer {i} ({type(self.model.layers[i]).__name__})", i, rows
-        for name in reversed(list(self.gradient)):
-            yield f"the gradient of {name}", int(name.split(".")[0]), self.gradient[name]

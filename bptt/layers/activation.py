@@ -12,8 +12,8 @@ from ..kernels.activations import ACTIVATIONS, activate, check_activation, slope
 from ..kernels.compile import kernel
 from ..kernels.target import padded, zeros
 from ..kernels.vector import lanes, load, store
-from .base import Room, Span, Tape
 from .parameterless import Parameterless
+from .tape import Room, Span, Tape
 from .weights import Scratch
 
 __all__ = ["Activation"]

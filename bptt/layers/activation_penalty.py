@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ..checks import check_amount
 from ..kernels.compile import kernel
 from ..kernels.target import padded, zeros
-from .base import Room, Span, Tape
 from .parameterless import Parameterless
+from .tape import Room, Span, Tape
 from .weights import Scratch
 
 __all__ = ["ActivationPenalty"]

@@ -14,10 +14,10 @@ from ..checks import check_bound, check_share
 from ..kernels.calls import Call
 from ..kernels.compile import kernel
 from ..kernels.target import padded, zeros
-from .base import Room, Span, Tape
 from .marks import Marked
 from .moments import Moments
 from .parameterless import Parameterless
+from .tape import Room, Span, Tape
 from .weights import Scratch
 
 __all__ = ["BatchNorm"]

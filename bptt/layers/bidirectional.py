@@ -11,10 +11,11 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..kernels.calls import Call
 from ..kernels.target import padded, zeros
-from .base import Layer, Room, Span, Tape
+from .base import Layer
 from .lookup import Lookup
 from .marks import Marked
 from .reversal import add_turned, reverse_order, turn
+from .tape import Room, Span, Tape
 from .weights import Scratch
 
 __all__ = ["Bidirectional"]

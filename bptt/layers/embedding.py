@@ -13,8 +13,9 @@ from numpy.typing import DTypeLike, NDArray
 from ..kernels.calls import Call
 from ..kernels.compile import kernel
 from ..kernels.target import padded, zeros
-from .base import Layer, Room, Span, Tape, check_size
+from .base import Layer, check_size
 from .lookup import Lookup
+from .tape import Room, Span, Tape
 from .weights import Scratch
 
 __all__ = ["Embedding"]

@@ -17,7 +17,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Layer, Tape
+from .base import Layer
+from .tape import Tape
 
 __all__ = ["FedBack"]
 

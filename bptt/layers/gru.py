@@ -12,10 +12,10 @@ from numpy.typing import DTypeLike, NDArray
 from ..kernels.calls import Call
 from ..kernels.crew import ALONE, Member
 from . import gru_after, gru_before
-from .base import Room, Span, Tape
 from .gru_step import step_after, step_before
 from .lookup import Lookup
 from .recurrent import Recurrent, measures
+from .tape import Room, Span, Tape
 from .weights import Scratch
 
 __all__ = ["GRU"]

@@ -19,10 +19,10 @@ from ..kernels.calls import Call
 from ..kernels.crew import Member
 from ..kernels.outer import accumulate_both, put_last
 from ..kernels.target import empty, padded, zeros
-from .base import Room, Span, Tape
 from .gru_after_loops import Arrays, backward, forward
 from .lookup import Lookup
 from .recurrent import RecurrentWeights
+from .tape import Room, Span, Tape
 from .weights import PackedWeights, Scratch, own_steps
 
 __all__ = ["gradients", "make_arrays", "make_weights", "packing", "packing_back", "run", "run_back",

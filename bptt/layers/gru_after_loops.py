@@ -16,7 +16,7 @@ from ..kernels.product import part_back_product, row_product, whole_rows, whole_
 from ..kernels.target import FAR
 from ..kernels.tile import half_tile, narrow_height, tile
 from ..kernels.vector import ask, ask_row, lanes, load, splat, store
-from .base import Span
+from .tape import Span
 
 __all__ = ["Arrays", "backward", "backward_cell", "forward"]
 

@@ -23,7 +23,7 @@ from ..kernels.exponential import sigmoid, tanh
 from ..kernels.product import back_product, product, whole_rows, whole_start, zero_start
 from ..kernels.target import empty, padded, zeros
 from ..kernels.vector import lanes, load, splat, store
-from .base import Room, Span, Tape
+from .tape import Room, Span, Tape
 from .weights import PackedWeights, Scratch
 
 __all__ = ["gradients", "make_arrays", "make_weights", "packing", "packing_back", "run", "run_back",

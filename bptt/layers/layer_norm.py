@@ -16,8 +16,8 @@ from ..kernels.calls import Call
 from ..kernels.compile import kernel
 from ..kernels.target import padded, zeros
 from ..kernels.vector import lanes, load, splat
-from .base import Room, Span, Tape
 from .parameterless import Parameterless
+from .tape import Room, Span, Tape
 from .weights import Scratch
 
 __all__ = ["LayerNorm"]

@@ -16,9 +16,10 @@ from ..kernels.compile import kernel
 from ..kernels.step import add_row_product
 from ..kernels.target import empty, padded
 from ..kernels.vector import flat
-from .base import Room, Span, Tape, check_size
+from .base import check_size
 from .feedback import FedBack
 from .lookup import Lookup
+from .tape import Room, Span, Tape
 from .weights import PackedWeights, Scratch
 
 __all__ = ["Linear"]

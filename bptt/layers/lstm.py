@@ -16,10 +16,10 @@ from numpy.typing import DTypeLike, NDArray
 from ..kernels.calls import Call
 from ..kernels.crew import ALONE, Member
 from . import lstm_norm, lstm_peepholes, lstm_plain
-from .base import Room, Span, Tape
 from .lookup import Lookup
 from .lstm_step import step_norm, step_peepholes, step_plain
 from .recurrent import Recurrent, measures
+from .tape import Room, Span, Tape
 from .weights import Scratch
 
 __all__ = ["LSTM"]

@@ -22,9 +22,9 @@ from ..kernels.calls import Call, perform
 from ..kernels.crew import Member
 from ..kernels.packing import interleave
 from ..kernels.target import empty, lanes_of, padded, zeros
-from .base import Room, Span, Tape
 from .lstm_norm_loops import Arrays, backward, forward, normalise, product_errors
 from .recurrent import RecurrentWeights
+from .tape import Room, Span, Tape
 from .weights import PackedWeights, Scratch
 
 __all__ = ["gradients", "kept", "make_arrays", "make_weights", "packing", "run", "run_back",

@@ -14,7 +14,7 @@ from ..kernels.exponential import sigmoid, tanh
 from ..kernels.moments import gate_errors, gate_moments, moments, standardise
 from ..kernels.product import back_product, product, whole_rows, zero_start
 from ..kernels.vector import lanes, load, splat, store
-from .base import Span
+from .tape import Span
 
 __all__ = ["Arrays", "backward", "forward", "normalise", "product_errors"]
 

@@ -27,9 +27,9 @@ from ..kernels.exponential import sigmoid, tanh
 from ..kernels.product import back_product, product, whole_rows, zero_start
 from ..kernels.target import empty, padded, zeros
 from ..kernels.vector import flat, lanes, load, splat, store
-from .base import Room, Span
 from .lstm_plain import add_products
 from .recurrent import RecurrentWeights
+from .tape import Room, Span
 from .weights import PackedWeights
 
 __all__ = ["gradients", "make_arrays", "make_weights", "packing", "run", "run_back"]

@@ -23,8 +23,8 @@ from ..kernels.product import part_back_product, row_product, whole_rows, zero_s
 from ..kernels.target import FAR, empty, padded, zeros
 from ..kernels.tile import half_tile, tile, tile_height
 from ..kernels.vector import ask_row, flat, lanes, load, splat, store
-from .base import Room, Span
 from .recurrent import RecurrentWeights
+from .tape import Room, Span
 
 __all__ = ["add_products", "backward_cell", "make_arrays", "make_weights", "packing", "run",
            "run_back"]  # fmt: skip

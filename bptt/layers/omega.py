@@ -23,8 +23,8 @@ from numpy.typing import DTypeLike, NDArray
 from ..kernels.calls import perform
 from ..kernels.compile import kernel
 from ..kernels.target import empty
-from .base import Room, Span, Tape
 from .marks import Marked
+from .tape import Room, Span, Tape
 from .weights import PackedWeights, Scratch
 
 __all__ = ["OmegaTape"]

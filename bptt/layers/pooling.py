@@ -18,8 +18,8 @@ from ..kernels.compile import kernel
 from ..kernels.crew import whole_part
 from ..kernels.delta import gather
 from ..kernels.target import lanes_of, padded, zeros
-from .base import Room, Span, Tape
 from .parameterless import Parameterless
+from .tape import Room, Span, Tape
 from .weights import Scratch
 
 __all__ = ["Last", "Max", "Mean"]

@@ -21,9 +21,10 @@ from ..initializers import glorot_uniform, orthogonal
 from ..kernels.calls import Call, perform
 from ..kernels.crew import ALONE, Member
 from ..kernels.target import empty
-from .base import Layer, Span, Tape, check_size
+from .base import Layer, check_size
 from .feedback import FedBack
 from .resets import cleared, stretches
+from .tape import Span, Tape
 from .weights import PackedWeights, Scratch
 
 __all__ = ["Recurrent", "RecurrentWeights", "apart", "back_by_stretches", "measures"]

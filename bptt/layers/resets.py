@@ -17,8 +17,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from .base import Tape
 from .marks import Marked
+from .tape import Tape
 
 __all__ = ["cleared", "stretches"]
 

@@ -11,7 +11,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..kernels.calls import Call
 from ..kernels.target import padded, zeros
-from .base import Layer, Room, Span, Tape
+from .base import Layer
+from .tape import Room, Span, Tape
 from .weights import Scratch
 
 __all__ = ["Residual"]

@@ -20,10 +20,10 @@ from ..kernels.product import part_back_product, part_product, whole_rows, zero_
 from ..kernels.step import add_gate_products
 from ..kernels.target import empty, padded, zeros
 from ..kernels.vector import ask, flat, lanes, load, store
-from .base import Room, Span, Tape
 from .lookup import Lookup
 from .omega import OmegaTape
 from .recurrent import Recurrent, RecurrentWeights, measures
+from .tape import Room, Span, Tape
 from .weights import Scratch
 
 __all__ = ["RNN"]

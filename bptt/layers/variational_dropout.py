@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from ..checks import check_fraction
 from ..kernels.compile import kernel
 from ..kernels.target import padded, zeros
-from .base import Room, Span, Tape
 from .draws import uniform
 from .marks import Marked
 from .parameterless import Parameterless
+from .tape import Room, Span, Tape
 from .weights import Scratch
 
 __all__ = ["VariationalDropout"]

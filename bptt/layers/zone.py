@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from ..kernels.compile import kernel
 from ..kernels.target import padded, zeros
 from ..kernels.vector import lanes, load, store
-from .base import Room
 from .draws import uniform
+from .tape import Room
 
 __all__ = ["Zone", "copy_row", "draw", "mix", "split"]
 

@@ -15,7 +15,7 @@ from ..checks import check_fraction
 from ..kernels.calls import Call, perform
 from ..kernels.crew import Member
 from . import zoneout_gru, zoneout_lstm, zoneout_rnn
-from .base import Layer, Room, Span, Tape
+from .base import Layer
 from .gru import GRU
 from .lookup import Lookup
 from .lstm import LSTM
@@ -23,6 +23,7 @@ from .marks import Marked
 from .recurrent import Recurrent, apart, back_by_stretches
 from .resets import cleared, stretches
 from .rnn import RNN
+from .tape import Room, Span, Tape
 from .weights import Scratch
 from .zone import Zone, draw
 

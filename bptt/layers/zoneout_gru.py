@@ -13,8 +13,8 @@ from ..kernels.delta import gather
 from ..kernels.product import back_product, whole_rows, whole_start, zero_start
 from ..kernels.vector import lanes, load, store
 from . import gru_after_loops, gru_before
-from .base import Span
 from .gru import GRU
+from .tape import Span
 from .zone import Zone, mix, split
 
 __all__ = ["run", "run_back"]

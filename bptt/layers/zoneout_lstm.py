@@ -12,9 +12,9 @@ from ..kernels.exponential import tanh
 from ..kernels.product import back_product, whole_rows, whole_start
 from ..kernels.vector import lanes, load, splat, store
 from . import lstm_plain
-from .base import Span
 from .lstm import LSTM
 from .recurrent import RecurrentWeights
+from .tape import Span
 from .zone import Zone, copy_row, mix, split
 
 __all__ = ["run", "run_back"]

@@ -11,8 +11,8 @@ from ..kernels.delta import gather
 from ..kernels.product import back_product, whole_rows, whole_start
 from ..kernels.vector import lanes, load, store
 from . import rnn
-from .base import Span
 from .recurrent import RecurrentWeights
+from .tape import Span
 from .zone import Zone, copy_row, mix, split
 
 __all__ = ["run", "run_back"]

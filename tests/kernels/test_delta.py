@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from bptt.kernels.crew import whole_part
 from bptt.kernels.delta import gather
 from bptt.kernels.target import lanes_of, padded
-from bptt.layers.base import Span
+from bptt.layers.tape import Span
 
 RNG = np.random.default_rng(2)
 

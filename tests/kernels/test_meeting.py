@@ -13,7 +13,7 @@ from bptt.kernels.crew import ALONE, free, marks, meet, part_of
 from bptt.kernels.delta import gather
 from bptt.kernels.packing import FULL
 from bptt.kernels.target import lanes_of
-from bptt.layers.base import Span
+from bptt.layers.tape import Span
 
 
 def members(count):
