@@ -24,7 +24,7 @@ from .task import check_marks
 
 __all__ = ["Model"]
 
-_UNPACKED = 8
+_UNPACKED = 16
 """Steps times lanes up to which a call is quicker without packing the parameters."""
 
 
@@ -44,6 +44,11 @@ class Model:
     ----------
     params : Block of all parameters, named ``"<layer>.<parameter>"``: ``params["1.Wh"]``,
         ``params.flat``. Write into it as you like.
+    n_in : input features, or the number of ids.
+    n_out : output features, O.
+    reads_ids : whether the input is integers (T, B) rather than floats (T, B, I).
+    trains : whether some layer works otherwise in training.
+    whole : whether some layer reads whole sequences, which nothing may cut.
 
     Raises
     ------
@@ -57,6 +62,10 @@ class Model:
         self.layers = tuple(layers)
         self.dtype = _dtype(dtype)
         check_stack(self.layers)
+        bottom, top = self.layers[0], self.layers[-1]
+        self.n_in, self.n_out, self.reads_ids = bottom.sizes[0], top.sizes[1], bottom.reads_ids
+        self.trains = any(layer.trains for layer in self.layers)
+        self.whole = any(layer.whole for layer in self.layers)
         self._params = self._block([layer.shapes() for layer in self.layers])
         self._buffers = self._block([layer.buffers() for layer in self.layers])
         rng = np.random.default_rng(seed)
@@ -89,31 +98,6 @@ class Model:
     def arrays(self) -> dict[str, NDArray]:
         """Parameters and buffers, in place, by name: what a file holds."""
         return {**self._params, **self._buffers}
-
-    @property
-    def n_in(self) -> int:
-        """Input features, or the number of ids."""
-        return self.layers[0].sizes[0]
-
-    @property
-    def n_out(self) -> int:
-        """Output features, O."""
-        return self.layers[-1].sizes[1]
-
-    @property
-    def reads_ids(self) -> bool:
-        """Whether the input is integers (T, B) rather than floats (T, B, I)."""
-        return self.layers[0].reads_ids
-
-    @property
-    def trains(self) -> bool:
-        """Whether some layer works otherwise in training."""
-        return any(layer.trains for layer in self.layers)
-
-    @property
-    def whole(self) -> bool:
-        """Whether some layer reads whole sequences, which nothing may cut."""
-        return any(layer.whole for layer in self.layers)
 
     def zero_state(self, lanes: int) -> Block:
         """The state before the first step: ``"1.h"`` -> (B, H), all zero."""
@@ -164,15 +148,21 @@ class Model:
             given = {"resets": resets, "ended": ended}
             checked = {name: check_marks(name, m, x.shape[:2]) for name, m in given.items()}
             return run(self, x, state, Marks(**checked))
-        short = steps * lanes <= _UNPACKED and not self.whole
-        return self._run_steps(x, state) if short else run(self, x, state)
+        if steps * lanes > _UNPACKED or self.whole:
+            return run(self, x, state)
+        return self._step(x, state) if steps == 1 else self._run_steps(x, state)
+
+    def _step(self, x: NDArray, state: Block) -> tuple[NDArray, Block]:
+        """One step, straight from the parameters; its output is no view of the state."""
+        y, after = self.advance(x[0], state.flat)
+        return y[np.newaxis].copy(), state.like(after)
 
     def _run_steps(self, x: NDArray, state: Block) -> tuple[NDArray, Block]:
         """Step by step, straight from the parameters."""
         y = np.empty((*x.shape[:2], self.n_out), self.dtype)
         before = state.flat
-        for t, values in enumerate(x):
-            y[t], before = self.advance(values, before)
+        for t in range(len(x)):
+            y[t], before = self.advance(x[t], before)
         return y, state.like(before)
 
     def advance(self, x: NDArray, before: NDArray) -> tuple[NDArray, NDArray]:

@@ -137,6 +137,8 @@ def _compiled(
     )(function)
     with suppress(RuntimeError):  # There is no place to write to: compile in every process.
         dispatcher._cache = _KernelCache(function)
+    dispatcher.entries = {}
+    """What `Calls` run, by the kinds of arguments."""
     return dispatcher
 
 

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 
 from .target import lanes_of
-from .vector import Vec, address, vector_op
+from .vector import Vec, address, splat_ir, vector_op
 
-__all__ = ["copier", "transpose"]
+__all__ = ["copier", "load_part", "store_part", "transpose"]
 
 
 def copier(count: int) -> Any:
@@ -35,6 +36,64 @@ def copier(count: int) -> Any:
         return types.none(a, types.intp, b, types.intp), emit
 
     return copy
+
+
+def _load_part_slice(a: np.ndarray, i: int, count: int) -> np.ndarray:
+    vector = np.zeros(lanes_of(a.dtype), a.dtype)
+    vector[:count] = a.reshape(-1)[i : i + count]
+    return vector
+
+
+def _store_part_slice(a: np.ndarray, i: int, count: int, value: np.ndarray) -> None:
+    a.reshape(-1)[i : i + count] = value[:count]
+
+
+@vector_op(_load_part_slice)
+def load_part(typing_context: Any, a: Any, i: Any, count: Any) -> Any:
+    """The first ``count`` lanes of the vector at flat index ``i`` of ``a``, and zeros: no number
+    beyond them is read."""
+    vec = Vec(a.dtype)
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = context.get_value_type(vec)
+        pointer = address(context, builder, signature.args[0], args[0], args[1])
+        pointer, mask = builder.bitcast(pointer, kind.as_pointer()), _first(builder, args[2], kind)
+        align, zeros = ir.IntType(32)(vec.dtype.bitwidth // 8), ir.Constant(kind, None)
+        return _call_masked(builder, "load", kind, kind, [pointer, align, mask, zeros])
+
+    return vec(a, types.intp, types.intp), emit
+
+
+@vector_op(_store_part_slice)
+def store_part(typing_context: Any, a: Any, i: Any, count: Any, value: Any) -> Any:
+    """Write the first ``count`` lanes of ``value`` at flat index ``i`` of ``a``."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = args[3].type
+        pointer = address(context, builder, signature.args[0], args[0], args[1])
+        pointer, mask = builder.bitcast(pointer, kind.as_pointer()), _first(builder, args[2], kind)
+        align = ir.IntType(32)(value.dtype.bitwidth // 8)
+        _call_masked(builder, "store", kind, ir.VoidType(), [args[3], pointer, align, mask])
+        return context.get_dummy_value()
+
+    return types.none(a, types.intp, types.intp, value), emit
+
+
+def _first(builder: ir.IRBuilder, count: Any, kind: ir.VectorType) -> Any:
+    """True in the first ``count`` lanes."""
+    numbers = ir.VectorType(count.type, kind.count)
+    places = ir.Constant(numbers, list(range(kind.count)))
+    return builder.icmp_signed("<", places, splat_ir(builder, numbers, count))
+
+
+def _call_masked(
+    builder: ir.IRBuilder, name: str, kind: ir.VectorType, result: Any, args: list[Any]
+) -> Any:
+    """Call ``llvm.masked.load`` or ``.store`` for vectors of ``kind``."""
+    suffix = f"v{kind.count}f{64 if isinstance(kind.element, ir.DoubleType) else 32}"
+    signature = ir.FunctionType(result, [arg.type for arg in args])
+    name = f"llvm.masked.{name}.{suffix}.p0{suffix}"
+    return builder.call(cgutils.get_or_insert_function(builder.module, signature, name), args)
 
 
 def _transpose_slices(a: np.ndarray, i: int, row: int, b: np.ndarray, j: int, column: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import NamedTuple
 
@@ -69,7 +70,7 @@ def padded(n: int, dtype: DTypeLike) -> int:
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
     """Uninitialised C-contiguous array that starts on a cache line."""
     dtype = np.dtype(dtype)
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    size = math.prod(shape) * dtype.itemsize
     raw = np.empty(size + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + size].view(dtype).reshape(shape)

@@ -17,7 +17,7 @@ from ..kernels.compile import allocating_kernel, kernel
 from ..kernels.crew import ALONE, Member, meet
 from ..kernels.delta import gather
 from ..kernels.product import part_back_product, part_product, whole_rows, zero_start
-from ..kernels.step import add_gate_products
+from ..kernels.step import add_row_product
 from ..kernels.target import empty, padded, zeros
 from ..kernels.vector import ask, flat, lanes, load, store
 from .lookup import Lookup
@@ -187,8 +187,8 @@ def _step(x, wx, wh, b, before, after, start, activation):
         here = slice(start + lane * n, start + (lane + 1) * n)
         for j in range(n):
             z[j] = b[j]
-        add_gate_products(x[lane], wx, 1, z)
-        add_gate_products(before[here], wh, 1, z)
+        add_row_product(x[lane], wx, 0, n, z, 0)
+        add_row_product(before[here], wh, 0, n, z, 0)
         for j in range(0, width, size):
             store(z, j, activate(activation, load(z, j)))
         for j in range(n):

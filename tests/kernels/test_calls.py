@@ -61,6 +61,31 @@ def test_calls_do_not_go_through_numba(monkeypatch):
 
 
 @pytest.mark.skipif(not JIT, reason="needs the JIT")
+def test_numba_is_asked_once_for_each_kind_of_arguments(monkeypatch):
+    asked = []
+    monkeypatch.setattr(_scaled, "entries", {})
+    monkeypatch.setattr(type(_scaled), "typeof_pyval", _counting(type(_scaled), asked))
+    spaced, fixed = np.ones(4)[::2], np.ones(2, np.float32)
+    kinds = [(np.ones(2), (2.0, 2)), (fixed, (2.0, 2)), (spaced, (2.0, 2)), (np.ones(2), (2, 2))]
+    for rounds in range(3):
+        for a, pair in kinds:
+            Calls().bind(_scaled, a, pair)()
+            assert a.tolist() == [2.0 ** (rounds + 1)] * 2
+        assert len(asked) == 2 * len(kinds)
+    assert len(_scaled.entries) == len(kinds)
+
+
+def _counting(dispatcher, asked):
+    typeof = dispatcher.typeof_pyval
+
+    def watched(self, value):
+        asked.append(value)
+        return typeof(self, value)
+
+    return watched
+
+
+@pytest.mark.skipif(not JIT, reason="needs the JIT")
 def test_the_suite_sees_arguments_of_other_types():
     calls = Calls()
     calls.bind(_scaled, np.ones(2), (2.0, 1))()
