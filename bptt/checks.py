@@ -18,6 +18,7 @@ __all__ = [
     "check_seed",
     "check_share",
     "check_watch",
+    "check_workers",
     "is_number",
 ]
 
@@ -128,3 +129,16 @@ def check_share(name: str, value: float) -> None:
 def is_number(value: float) -> bool:
     """Whether ``value`` is a real number, and not True or False."""
     return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def check_workers(workers: int | None) -> None:
+    """Refuse a number of workers that is not a positive integer or None.
+
+    Raises
+    ------
+    ValueError : saying what came.
+    """
+    if workers is None:
+        return
+    if isinstance(workers, bool) or not isinstance(workers, int | np.integer) or workers < 1:
+        raise ValueError(f"workers must be a positive integer or None, got {workers!r}")

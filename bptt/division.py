@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 from numpy.typing import DTypeLike
 
 from .kernels.packing import FULL
@@ -18,7 +17,7 @@ from .model import Model
 from .packed import parts
 from .pool import cpu_count
 
-__all__ = ["Division", "best_division", "check_workers"]
+__all__ = ["Division", "best_division"]
 
 _START, _MEETING = 1_700_000, 600_000
 """What one more thread costs in each layer, and what two cost there that are in each other's way:
@@ -55,19 +54,6 @@ def best_division(model: Model, lanes: int, steps: int, workers: int | None = No
     crews = [Division(1, count) for count in range(2, most + 1)]
     best = min([*shards, *crews], key=_Costs.of(model, lanes, steps).total)
     return shards[-1] if workers is not None and best.members == 1 else best
-
-
-def check_workers(workers: int | None) -> None:
-    """Refuse a number of workers that is not a positive integer or None.
-
-    Raises
-    ------
-    ValueError : saying what came.
-    """
-    if workers is None:
-        return
-    if isinstance(workers, bool) or not isinstance(workers, int | np.integer) or workers < 1:
-        raise ValueError(f"workers must be a positive integer or None, got {workers!r}")
 
 
 class _Costs(NamedTuple):

@@ -9,8 +9,7 @@ from typing import NamedTuple
 from numpy.typing import ArrayLike, NDArray
 
 from .block import Block
-from .checks import check_bound, check_seed
-from .division import check_workers
+from .checks import check_bound, check_seed, check_workers
 from .layers.draws import keys
 from .layers.marks import Marks
 from .losses import Loss

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import files
 from .block import Block
+from .checks import check_workers
 from .config import build, describe
 from .errors import FileFormatError
 from .forward import run
@@ -120,6 +121,7 @@ class Model:
         state: Mapping[str, NDArray] | None = None,
         resets: NDArray | None = None,
         ended: NDArray | None = None,
+        workers: int | None = None,
     ) -> tuple[NDArray, Block]:
         """Run over the steps of ``x``.
 
@@ -129,6 +131,8 @@ class Model:
         state : what an earlier call returned, to go on from there; zeros if None.
         resets : (T, B) bool, True where a new sequence begins, before which the state is zero.
         ended : (T, B) bool, True where a lane has ended, and x is padding.
+        workers : threads, each with a share of the lanes; as many as pay if None. Results are the
+            same, to the bit, for any number.
 
         Returns
         -------
@@ -139,17 +143,19 @@ class Model:
         ------
         DataError : if an id is outside the vocabulary, or a float is not finite.
         ShapeError : if a shape or a dtype does not fit.
-        ValueError : if there is a state, but a layer that reads whole sequences.
+        ValueError : if there is a state, but a layer that reads whole sequences; or ``workers`` is
+            not a positive integer or None.
         """
+        check_workers(workers)
         x = self.check_input(x)
         steps, lanes = x.shape[:2]
         state = self.check_state(state, lanes)
         if resets is not None or ended is not None:
             given = {"resets": resets, "ended": ended}
             checked = {name: check_marks(name, m, x.shape[:2]) for name, m in given.items()}
-            return run(self, x, state, Marks(**checked))
+            return run(self, x, state, Marks(**checked), workers)
         if steps * lanes > _UNPACKED or self.whole:
-            return run(self, x, state)
+            return run(self, x, state, workers=workers)
         return self._step(x, state) if steps == 1 else self._run_steps(x, state)
 
     def _step(self, x: NDArray, state: Block) -> tuple[NDArray, Block]:

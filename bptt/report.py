@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .block import Block
-from .checks import is_number
+from .checks import check_workers, is_number
 from .data import Stream
 from .decay import Decay, fit_decay
-from .division import check_workers
 from .layers.whole import check_whole
 from .losses import Loss
 from .model import Model

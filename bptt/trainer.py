@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from . import checkpoint, fitting
 from .block import Block
 from .callbacks import Callback, Callbacks
-from .checks import check_seed
+from .checks import check_seed, check_workers
 from .clip import Clip, ClipNorm, Clipping
 from .data import Chunk, Reader, Source
-from .division import check_workers
 from .errors import NonFiniteError
 from .evaluation import Evaluator
 from .history import History

@@ -10,6 +10,7 @@ from bptt import (
     GRU,
     LSTM,
     RNN,
+    Bidirectional,
     DataError,
     Embedding,
     FileFormatError,
@@ -21,6 +22,7 @@ from bptt import (
     Residual,
     ShapeError,
     files,
+    forward,
 )
 from bptt.kernels.compile import JIT
 
@@ -95,7 +97,7 @@ def test_in_one_go_and_in_pieces(layers, dtype):
         assert np.array_equal(state.flat, final.flat)
 
 
-@pytest.mark.parametrize("steps", [63, 64, 65, 128, 131])
+@pytest.mark.parametrize("steps", [255, 256, 257, 515])
 def test_long_inputs(steps):
     model = a_model([RNN(2, 3), Linear(3, 2)])
     x, state = an_input(model, steps, 2), a_state(model, 2)
@@ -103,6 +105,51 @@ def test_long_inputs(steps):
     wanted, wanted_final = naive.forward(model.layers, plain(model.params), x, plain(state))
     assert_close(y, wanted, 1e-12)
     assert_close(final["0.h"], wanted_final["0.h"], 1e-12)
+
+
+ONE_WAY = [LAYERS, FLOATS, LSTMS, GRUS, POOLS]
+BOTH_WAYS = [Bidirectional(LSTM(3, 4)), RNN(8, 5), Linear(5, 4)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "layers", [*ONE_WAY, BOTH_WAYS], ids=["ids", "floats", "lstms", "grus", "pools", "both ways"]
+)
+def test_any_number_of_workers(layers, dtype):
+    """The same bits, with sequences that begin and end where shards of lanes do not."""
+    model = a_model(layers, dtype)
+    x, state = an_input(model, 90, 7), None if model.whole else a_state(model, 7)
+    resets, ended = np.zeros((90, 7), bool), np.zeros((90, 7), bool)
+    resets[[4, 50, 73], [0, 3, 6]] = ended[80:, 5] = ended[60:, 2] = True
+    for marks in ({}, {"resets": resets, "ended": ended}):
+        wanted, final = model(x, state, **marks, workers=1)
+        for workers in (None, 2, 3, np.int64(9)):
+            y, after = model(x, state, **marks, workers=workers)
+            assert_close(y, wanted, 1e-5 if dtype == "float32" else 1e-13)
+            assert not JIT or np.array_equal(y, wanted)
+            assert not JIT or np.array_equal(after.flat, final.flat)
+
+
+def test_threads_are_started_where_they_pay(monkeypatch):
+    model = Model([Embedding(50_000, 8), LSTM(8, 64), Linear(64, 10)])
+    monkeypatch.setattr(forward, "cpu_count", lambda: 4)
+    rows = [forward._threads(model, rows) for rows in (1, 1_000, 5_000, 10_000, 10**6)]
+    assert rows == [1, 1, 2, 4, 4]
+
+
+@pytest.mark.parametrize("workers", [0, -1, 1.5, True, "2"])
+def test_workers_that_there_cannot_be(workers):
+    for steps in (1, 40):
+        with pytest.raises(ValueError, match="workers must be a positive integer or None, got"):
+            Model(FLOATS)(np.zeros((steps, 2, 3)), workers=workers)
+
+
+def test_the_output_of_a_step_is_no_view_of_the_state():
+    for layers in (FLOATS[:2], [RNN(3, 3)], [Residual(GRU(3, 3))]):
+        y, state = Model(layers)(np.ones((1, 2, 3)))
+        before = state.flat.copy()
+        y[...] = 9
+        assert np.array_equal(state.flat, before)
 
 
 def test_nothing_is_remembered_or_written_to():
