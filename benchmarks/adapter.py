@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 import bptt
+from bptt.forward import Forward
 from bptt.pool import cpu_count
 from bptt.task import Reach
 from bptt.workers import Batch, Workers
 
 from .cases import Case
 
-__all__ = ["BpttLayer", "Problem", "find_cell", "thread_counts"]
+__all__ = ["BpttForward", "BpttLayer", "Problem", "find_cell", "thread_counts"]
 
 
 def find_cell(name: str) -> type | None:
@@ -87,6 +88,27 @@ class _SameError(_GivenError):
         return 0.0
 
 
+def _model(problem: Problem) -> bptt.Model:
+    """One layer with the parameters of the problem."""
+    model = bptt.Model([find_cell(problem.cell)(problem.case.n_in, problem.case.n)])
+    for name, value in problem.params.items():
+        model.params[f"0.{name}"] = value
+    return model
+
+
+class BpttForward:
+    """A call of a model of one layer; ``workers`` is how many threads it takes."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._model, self._x = _model(problem), problem.x
+        model = self._model
+        self.workers = Forward(model.layers, model.params, model.buffers).threads(*problem.case[:2])
+
+    def forward(self) -> NDArray:
+        """y (T, B, H)."""
+        return self._model(self._x)[0]
+
+
 class BpttLayer:
     """One layer of bptt with its workers, ready to run the problem again and again.
 
@@ -94,10 +116,9 @@ class BpttLayer:
     """
 
     def __init__(self, problem: Problem, workers: int | None = None) -> None:
-        lanes, steps, n_in, n = self._case = problem.case
-        model = bptt.Model([find_cell(problem.cell)(n_in, n)])
-        for name, value in problem.params.items():
-            model.params[f"0.{name}"] = value
+        lanes, steps = problem.case[:2]
+        self._case = problem.case
+        model = _model(problem)
         targets = np.tile(np.arange(lanes, dtype=np.int32), (steps, 1))
         self._names = list(problem.params)
         self._loss: bptt.Loss = _GivenError(problem.dy)

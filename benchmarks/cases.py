@@ -7,7 +7,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CELLS", "CHAR_LM", "FEW_LANES", "LAYER_CASES", "Case", "CharLM", "flops", "random_ids"]
+__all__ = [
+    "CELLS",
+    "CHAR_LM",
+    "FEW_LANES",
+    "FORWARD_CASES",
+    "LAYER_CASES",
+    "Case",
+    "CharLM",
+    "flops",
+    "random_ids",
+]
 
 CELLS = {"lstm": 4, "rnn": 1, "gru": 3}
 """Cell -> gates, G."""
@@ -47,6 +57,19 @@ FEW_LANES = (
     Case(4, 50, 512, 512),
 )
 """Too few lanes for all cores, or for weights to be used often once they are read."""
+
+
+FORWARD_CASES = (
+    Case(1, 100, 64, 100),
+    Case(16, 64, 64, 64),
+    Case(32, 64, 64, 128),
+    Case(64, 50, 128, 256),
+    Case(64, 35, 650, 650),
+    Case(8, 1000, 2, 50),
+    Case(64, 784, 1, 100),
+    Case(64, 1, 64, 256),
+)
+"""Whole sequences, and one step of many lanes."""
 
 
 def flops(cell: str, case: Case) -> int:

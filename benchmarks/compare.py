@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import layers, machine, memory, peak, report, startup, streaming, training
+from . import inference, layers, machine, memory, peak, report, startup, streaming, training
 from .adapter import find_cell
-from .cases import CELLS, FEW_LANES, LAYER_CASES, Case
+from .cases import CELLS, FEW_LANES, FORWARD_CASES, LAYER_CASES, Case
 from .timing import Budget
 
 __all__ = ["main"]
 
-_SECTIONS = ("layers", "few_lanes", "char_lm", "streaming", "k1", "startup", "memory")
+_SECTIONS = ("layers", "few_lanes", "forward", "char_lm", "streaming", "k1", "startup", "memory")
 _RESULTS = Path(__file__).parent / "results"
 
 
@@ -66,8 +66,9 @@ def _measurements(options: argparse.Namespace, notes: list[str]) -> dict[str, Ca
     budget = Budget(rounds, turn=0.02 if options.quick else 0.1)
     cold, warm = (1, 2) if options.quick else (3, 9)
     return {
-        "layers": partial(_layers, options.cells, LAYER_CASES, budget, notes),
-        "few_lanes": partial(_layers, options.cells, FEW_LANES, budget, notes),
+        "layers": partial(_layers, layers.compare, options.cells, LAYER_CASES, budget, notes),
+        "few_lanes": partial(_layers, layers.compare, options.cells, FEW_LANES, budget, notes),
+        "forward": partial(_layers, inference.compare, options.cells, FORWARD_CASES, budget, notes),
         "char_lm": partial(training.char_lm, budget),
         "streaming": partial(streaming.compare, budget),
         "k1": partial(training.every_step, budget),
@@ -77,13 +78,17 @@ def _measurements(options: argparse.Namespace, notes: list[str]) -> dict[str, Ca
 
 
 def _layers(
-    cells: Sequence[str], cases: Sequence[Case], budget: Budget, notes: list[str]
+    compare: Callable[..., Iterator[dict[str, Any]]],
+    cells: Sequence[str],
+    cases: Sequence[Case],
+    budget: Budget,
+    notes: list[str],
 ) -> dict[str, Any]:
     there = [cell for cell in cells if find_cell(cell) is not None]
     missing = [f"{cell.upper()} is not in bptt yet." for cell in cells if cell not in there]
     notes += [note for note in missing if note not in notes]
     rows = []
-    for row in layers.compare(there, cases, budget):
+    for row in compare(there, cases, budget):
         print(report.line(row), file=sys.stderr, flush=True)
         rows.append(row)
     return {"rows": rows, "geometric_means": layers.means(rows)}

@@ -63,13 +63,21 @@ class JaxLayer:
             y, pull_back = jax.vjp(lambda *given: _layer(cell, parts, *given), x, params)
             return y, pull_back(dy)
 
+        @jax.jit
+        def value(x: Any, params: Any) -> Any:
+            return _layer(cell, parts, x, params)
+
         params = {name: jnp.asarray(array) for name, array in problem.params.items()}
         self._arrays = [jnp.asarray(problem.dy), jnp.asarray(problem.x), params]
-        self._function = value_and_gradients
+        self._function, self._forward = value_and_gradients, value
 
     def run(self) -> Any:
         """y and the gradients, finished."""
         return jax.block_until_ready(self._function(*self._arrays))
+
+    def forward(self) -> NDArray:
+        """y, finished."""
+        return np.asarray(self._forward(*self._arrays[1:]))
 
     def results(self) -> dict[str, NDArray]:
         """As bptt names and lays them out."""

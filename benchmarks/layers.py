@@ -12,7 +12,7 @@ from .adapter import BpttLayer, Problem, thread_counts
 from .cases import Case, flops
 from .timing import Budget, alternate, geometric_mean, torch_name
 
-__all__ = ["compare", "difference", "means", "row"]
+__all__ = ["agreement", "compare", "difference", "means", "peers", "row"]
 
 _TOLERANCE = 1e-4
 """Largest difference of two results, relative to the largest number in them."""
@@ -24,21 +24,21 @@ def compare(cells: Sequence[str], cases: Sequence[Case], budget: Budget) -> Iter
         for case in cases:
             problem = Problem.of(cell, case)
             ours = BpttLayer(problem)
-            systems = {"bptt": ours, **_peers(problem)}
-            agreement = _agree(systems)
+            systems = {"bptt": ours, **peers(problem)}
+            found = agreement({name: system.results() for name, system in systems.items()})
             seconds = alternate({name: system.run for name, system in systems.items()}, budget)
-            yield {**row(cell, case, seconds), "workers": ours.workers, "difference": agreement}
+            yield {**row(cell, case, seconds), "workers": ours.workers, "difference": found}
 
 
-def _peers(problem: Problem) -> dict[str, Any]:
+def peers(problem: Problem) -> dict[str, Any]:
     """The peers that are installed, by name."""
-    peers: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for name, make in _makers().items():
         try:
-            peers[name] = make(problem)
+            found[name] = make(problem)
         except ModuleNotFoundError:
             continue
-    return peers
+    return found
 
 
 def _makers() -> dict[str, Callable[[Problem], Any]]:
@@ -66,31 +66,33 @@ def difference(one: Mapping[str, NDArray], other: Mapping[str, NDArray]) -> floa
     )
 
 
-def _agree(systems: Mapping[str, Any]) -> float:
+def agreement(results: Mapping[str, Mapping[str, NDArray]]) -> float:
     """The largest difference from bptt's results, which must be small.
 
     Raises
     ------
     AssertionError : if a system computes something else.
     """
-    results = {name: system.results() for name, system in systems.items()}
     found = {name: difference(results["bptt"], result) for name, result in results.items()}
     if max(found.values()) > _TOLERANCE:
         raise AssertionError(f"results differ from bptt's: {found}")
     return max(found.values())
 
 
-def row(cell: str, case: Case, seconds: Mapping[str, float]) -> dict[str, Any]:
-    """What is reported of one case; ``peer`` and ``ratio`` are None if no peer was measured."""
-    peers = {name: time for name, time in seconds.items() if name != "bptt"}
-    best = min(peers, key=peers.__getitem__, default=None)
-    work = flops(cell, case) / 1e9
+def row(cell: str, case: Case, seconds: Mapping[str, float], part: float = 1.0) -> dict[str, Any]:
+    """What is reported of one case; ``peer`` and ``ratio`` are None if no peer was measured.
+
+    part : of the products forward and back, those that were timed.
+    """
+    others = {name: time for name, time in seconds.items() if name != "bptt"}
+    best = min(others, key=others.__getitem__, default=None)
+    work = part * flops(cell, case) / 1e9
     return {
         "cell": cell,
         **dict(zip(("B", "T", "I", "H"), case, strict=True)),
         "ms": {name: 1e3 * time for name, time in seconds.items()},
         "peer": best,
-        "ratio": None if best is None else peers[best] / seconds["bptt"],
+        "ratio": None if best is None else others[best] / seconds["bptt"],
         "gflops": {name: work / time for name, time in seconds.items()},
     }
 

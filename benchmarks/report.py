@@ -18,7 +18,7 @@ Results = Mapping[str, Any]
 def add_shares(results: Results) -> None:
     """Write into each row of the layers which share of the machine's peak each system reached."""
     whole = results["peak"]["gflops_all_threads"]
-    for section in ("layers", "few_lanes"):
+    for section in ("layers", "few_lanes", "forward"):
         for row in results.get(section, {}).get("rows", []):
             row["peak_share"] = {name: found / whole for name, found in row["gflops"].items()}
 
@@ -74,6 +74,9 @@ def _sections(results: Results) -> Iterator[str]:
     if "few_lanes" in results:
         yield "## Few lanes, many units"
         yield from _layers(results["few_lanes"])
+    if "forward" in results:
+        yield "## One layer, forward only"
+        yield from _layers(results["forward"])
     if "char_lm" in results:
         yield "## Training step of the character model"
         yield _training([results["char_lm"]])

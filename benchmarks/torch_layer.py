@@ -39,6 +39,13 @@ class TorchLayer:
         y, _ = self._layer(self._x)
         return y, torch.autograd.grad(y, self._inputs, self._dy)
 
+    def forward(self) -> NDArray:
+        """y, in inference mode."""
+        if torch.get_num_threads() != self._threads:
+            torch.set_num_threads(self._threads)
+        with torch.inference_mode():
+            return self._layer(self._x)[0].numpy()
+
     def results(self) -> dict[str, NDArray]:
         """As bptt names and lays them out."""
         y, (dx, dwx, dwh, db, dbh) = self.run()

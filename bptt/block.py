@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -89,6 +90,10 @@ class Block(Mapping[str, NDArray]):
         block = self.like()
         block.flat[:] = self.flat
         return block
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For ``copy``, which would else copy the vector and its views apart."""
+        return Block, (self.shapes, self.dtype, self.flat)
 
     def like(self, flat: NDArray | None = None) -> Block:
         """The same names and shapes over ``flat``, or over zeros.

@@ -14,7 +14,7 @@ from .block import Block
 from .checks import check_workers
 from .config import build, describe
 from .errors import FileFormatError
-from .forward import run
+from .forward import Forward
 from .generate import generate
 from .inputs import check_input, check_state
 from .layers import LAYERS, Layer
@@ -25,14 +25,15 @@ from .task import check_marks
 
 __all__ = ["Model"]
 
-_UNPACKED = 16
+_UNPACKED = 8
 """Steps times lanes up to which a call is quicker without packing the parameters."""
 
 
 class Model:
     """Layers on top of each other, and their parameters.
 
-    ``y, state = model(x, state)`` runs forward; nothing is remembered between calls.
+    ``y, state = model(x, state)`` runs forward. Nothing is remembered between calls but room for
+    the next like it. Copies have parameters of their own.
 
     Parameters
     ----------
@@ -69,6 +70,7 @@ class Model:
         self.whole = any(layer.whole for layer in self.layers)
         self._params = self._block([layer.shapes() for layer in self.layers])
         self._buffers = self._block([layer.buffers() for layer in self.layers])
+        self._forward = Forward(self.layers, self._params, self._buffers)
         rng = np.random.default_rng(seed)
         self._states: tuple[int, Block] | None = None
         named = together(self._params, self._buffers, self.layers)
@@ -153,9 +155,9 @@ class Model:
         if resets is not None or ended is not None:
             given = {"resets": resets, "ended": ended}
             checked = {name: check_marks(name, m, x.shape[:2]) for name, m in given.items()}
-            return run(self, x, state, Marks(**checked), workers)
+            return self._forward.run(x, state, Marks(**checked), workers)
         if steps * lanes > _UNPACKED or self.whole:
-            return run(self, x, state, workers=workers)
+            return self._forward.run(x, state, workers=workers)
         return self._step(x, state) if steps == 1 else self._run_steps(x, state)
 
     def _step(self, x: NDArray, state: Block) -> tuple[NDArray, Block]:
@@ -286,9 +288,19 @@ class Model:
         files.fill(path, model.arrays, arrays)
         return model
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For ``copy``, which would else copy parameters and their views apart."""
+        return _remade, (self.layers, self.dtype.name, self.params.flat, self.buffers.flat)
+
     def __repr__(self) -> str:
         inside = ", ".join(str(layer) for layer in self.layers)
         return f"Model([{inside}], {self.params.flat.size:,} parameters, {self.dtype})"
+
+
+def _remade(layers: Sequence[Layer], dtype: str, params: NDArray, buffers: NDArray) -> Model:
+    model = Model(layers, dtype=dtype)
+    model.params.flat[:], model.buffers.flat[:] = params, buffers
+    return model
 
 
 def _dtype(given: DTypeLike) -> np.dtype:

@@ -1,5 +1,8 @@
 """Model: names, shapes, the same bits in one go and in pieces, files, and clear errors."""
 
+import copy
+from concurrent.futures import ThreadPoolExecutor
+
 import naive
 import numpy as np
 import pytest
@@ -133,8 +136,9 @@ def test_any_number_of_workers(layers, dtype):
 def test_threads_are_started_where_they_pay(monkeypatch):
     model = Model([Embedding(50_000, 8), LSTM(8, 64), Linear(64, 10)])
     monkeypatch.setattr(forward, "cpu_count", lambda: 4)
-    rows = [forward._threads(model, rows) for rows in (1, 1_000, 5_000, 10_000, 10**6)]
-    assert rows == [1, 1, 2, 4, 4]
+    calls = forward.Forward(model.layers, model.params, model.buffers)
+    assert [calls.threads(10, steps) for steps in (1, 100, 200, 400, 10**5)] == [1, 1, 2, 4, 4]
+    assert calls.threads(3, 10**5) == 3
 
 
 @pytest.mark.parametrize("workers", [0, -1, 1.5, True, "2"])
@@ -150,6 +154,42 @@ def test_the_output_of_a_step_is_no_view_of_the_state():
         before = state.flat.copy()
         y[...] = 9
         assert np.array_equal(state.flat, before)
+
+
+def test_copies_have_parameters_of_their_own():
+    for how in (copy.copy, copy.deepcopy):
+        model, x = a_model(LAYERS), np.zeros((40, 2), int)
+        y, state = model(x)
+        twin, after = how(model), copy.deepcopy(state)
+        assert np.array_equal(twin(x)[0], y)
+        twin.params.flat[:] = 0
+        after["1.h"][...] = 0
+        assert not twin(x)[0].any()
+        assert not twin(x[:1])[0].any()
+        assert not after.flat[: after["1.h"].size].any()
+        assert np.array_equal(model(x)[0], y)
+        assert state["1.h"].all()
+
+
+def test_calls_of_all_sizes_one_after_the_other():
+    """Room that was kept for the call before is right for this one, or is not used."""
+    model, rng = a_model(LAYERS), np.random.default_rng(0)
+    for steps, lanes, workers in rng.integers(1, [600, 9, 4], (60, 3)).tolist():
+        x, state = an_input(model, steps, lanes), a_state(model, lanes)
+        resets = rng.random((steps, lanes)) < 0.1 if steps % 2 else None
+        y, after = model(x, state, resets, workers=workers)
+        wanted, final = a_model(LAYERS)(x, state, resets, workers=1)
+        assert_close(y, wanted, 1e-12)
+        assert_close(after.flat, final.flat, 1e-12)
+
+
+def test_calls_from_several_threads_at_once():
+    model = a_model(FLOATS)
+    x = an_input(model, 300, 6)
+    wanted = model(x)[0]
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: model(x, workers=2)[0], range(40)))
+    assert all(np.array_equal(y, wanted) for y in found)
 
 
 def test_nothing_is_remembered_or_written_to():

@@ -1,0 +1,26 @@
+"""One layer forward only, as one calls a model that has learned: bptt beside PyTorch and JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from .adapter import BpttForward, Problem
+from .cases import Case
+from .layers import agreement, peers, row
+from .timing import Budget, alternate
+
+__all__ = ["compare"]
+
+
+def compare(cells: Sequence[str], cases: Sequence[Case], budget: Budget) -> Iterator[dict]:
+    """One `row` after the other, of the products forward alone."""
+    for cell in cells:
+        for case in cases:
+            problem = Problem.of(cell, case)
+            ours = BpttForward(problem)
+            calls = {name: system.forward for name, system in peers(problem).items()}
+            calls = {"bptt": ours.forward, **calls}
+            found = agreement({name: {"y": call()} for name, call in calls.items()})
+            seconds = alternate(calls, budget)
+            whole = row(cell, case, seconds, part=1 / 3)
+            yield {**whole, "workers": ours.workers, "difference": found}
