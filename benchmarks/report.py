@@ -12,13 +12,20 @@ __all__ = ["SCHEMA", "add_shares", "grid", "line", "markdown", "setting", "write
 SCHEMA = 1
 """Number of the layout of the JSON file."""
 
+_LAYERS = {
+    "layers": "One layer, forward and full backward",
+    "few_lanes": "Few lanes, many units",
+    "forward": "One layer, forward only",
+}
+"""Sections with a row for each cell and size, and their titles."""
+
 Results = Mapping[str, Any]
 
 
 def add_shares(results: Results) -> None:
     """Write into each row of the layers which share of the machine's peak each system reached."""
     whole = results["peak"]["gflops_all_threads"]
-    for section in ("layers", "few_lanes", "forward"):
+    for section in _LAYERS:
         for row in results.get(section, {}).get("rows", []):
             row["peak_share"] = {name: found / whole for name, found in row["gflops"].items()}
 
@@ -68,15 +75,10 @@ def _sections(results: Results) -> Iterator[str]:
     if results["quick"]:
         yield "A quick run: the numbers are rough."
     yield from results["notes"]
-    if "layers" in results:
-        yield "## One layer, forward and full backward"
-        yield from _layers(results["layers"])
-    if "few_lanes" in results:
-        yield "## Few lanes, many units"
-        yield from _layers(results["few_lanes"])
-    if "forward" in results:
-        yield "## One layer, forward only"
-        yield from _layers(results["forward"])
+    for section, title in _LAYERS.items():
+        if section in results:
+            yield f"## {title}"
+            yield from _layers(results[section])
     if "char_lm" in results:
         yield "## Training step of the character model"
         yield _training([results["char_lm"]])

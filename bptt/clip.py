@@ -15,6 +15,7 @@ from .block import Block
 from .checks import check_bound
 from .kernels.compile import kernel
 from .layers import Layer
+from .packed import layer_number
 
 __all__ = [
     "CLIPS",
@@ -53,7 +54,7 @@ class Units(NamedTuple):
         """Those of a model."""
         shapes = {}
         for name, shape in params.shapes.items():
-            by_id = layers[int(name.split(".")[0])].reads_ids
+            by_id = layers[layer_number(name)].reads_ids
             shapes[name] = _by_unit(shape, by_id)
         widest = max((columns for _, _, columns in shapes.values()), default=0)
         return cls(shapes, np.zeros((2, widest)))

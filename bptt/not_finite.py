@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from .packed import layer_number
 from .workers import Workers
 
 __all__ = ["first_not_finite"]
@@ -24,14 +25,9 @@ def first_not_finite(team: Workers) -> tuple[str, str]:
 def _suspects(team: Workers) -> Iterator[tuple[str, int, NDArray]]:
     """What may not be finite, its layer and its values, in the order in which they came."""
     for name, values in team.model.params.items():
-        yield f"the parameter {name}, after the last step,", _layer(name), values
+        yield f"the parameter {name}, after the last step,", layer_number(name), values
     for window in team.windows:
         for i, rows in window.outputs(team.weights):
             yield f"the output of layer {i} ({type(team.model.layers[i]).__name__})", i, rows
     for name in reversed(list(team.gradient)):
-        yield f"the gradient of {name}", _layer(name), team.gradient[name]
-
-
-def _layer(name: str) -> int:
-    """The number of the layer that the parameter belongs to."""
-    return int(name.split(".")[0])
+        yield f"the gradient of {name}", layer_number(name), team.gradient[name]

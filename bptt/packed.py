@@ -13,7 +13,12 @@ from .block import Block
 from .kernels.calls import Call, perform
 from .layers import Layer
 
-__all__ = ["ModelWeights", "gradient_parts", "parts", "together"]
+__all__ = ["ModelWeights", "gradient_parts", "layer_number", "parts", "together"]
+
+
+def layer_number(name: str) -> int:
+    """Of the layer that an array of a model's belongs to: 1 for ``"1.Wh"``."""
+    return int(name.split(".")[0])
 
 
 def parts(block: Block, layers: Sequence[Layer]) -> list[dict[str, NDArray]]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .kernels.target import lanes_of
+from .packed import layer_number
 from .recompute import AnyWindow
 
 __all__ = ["read_tapes", "write_tapes"]
@@ -58,7 +59,7 @@ def write_tapes(
 
 def _units(window: AnyWindow, name: str) -> int:
     """Features of what ``name``, such as "1.h", names."""
-    return window.layers[int(name.split(".")[0])].sizes[1]
+    return window.layers[layer_number(name)].sizes[1]
 
 
 def _natural(rows: NDArray, gates: int, units: int) -> NDArray:

@@ -60,8 +60,8 @@ def perform(calls: Iterable[Call]) -> None:
 def _compiled(kernel: Any, args: tuple[Any, ...]) -> Kernel:
     """What Numba runs for arguments like ``args``; asked only for kinds that are new to it.
 
-    Its own answer takes a tenth of a millisecond, and a call of a model on a few steps makes ten
-    lists of calls.
+    Its own answer takes a tenth of a millisecond, and whoever makes a new window, as
+    `value_and_grad` does at every call, lists ten kernels or more.
     """
     kinds = _kind(args)
     compiled: Kernel | None = kernel.entries.get(kinds)

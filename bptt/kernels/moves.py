@@ -10,7 +10,7 @@ from numba import types
 from numba.core import cgutils
 
 from .target import lanes_of
-from .vector import Vec, address, splat_ir, vector_op
+from .vector import Vec, address, overload, splat_ir, vector_op
 
 __all__ = ["copier", "load_part", "store_part", "transpose"]
 
@@ -90,9 +90,8 @@ def _call_masked(
     builder: ir.IRBuilder, name: str, kind: ir.VectorType, result: Any, args: list[Any]
 ) -> Any:
     """Call ``llvm.masked.load`` or ``.store`` for vectors of ``kind``."""
-    suffix = f"v{kind.count}f{64 if isinstance(kind.element, ir.DoubleType) else 32}"
     signature = ir.FunctionType(result, [arg.type for arg in args])
-    name = f"llvm.masked.{name}.{suffix}.p0{suffix}"
+    name = f"llvm.masked.{name}.{overload(kind)}.p0{overload(kind)}"
     return builder.call(cgutils.get_or_insert_function(builder.module, signature, name), args)
 
 

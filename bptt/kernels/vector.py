@@ -32,6 +32,7 @@ __all__ = [
     "flat",
     "lanes",
     "load",
+    "overload",
     "splat",
     "splat_ir",
     "splat_like",
@@ -81,10 +82,15 @@ def ask_ir(builder: ir.IRBuilder, pointer: Any, nearness: int) -> None:
 def call_llvm(builder: ir.IRBuilder, name: str, args: list[Any], result: Any = None) -> Any:
     """Call the LLVM intrinsic ``name``, overloaded on the type of its first argument."""
     kind = args[0].type
-    suffix = f"v{kind.count}f{64 if isinstance(kind.element, ir.DoubleType) else 32}"
     signature = ir.FunctionType(result or kind, [arg.type for arg in args])
-    function = cgutils.get_or_insert_function(builder.module, signature, f"llvm.{name}.{suffix}")
+    name = f"llvm.{name}.{overload(kind)}"
+    function = cgutils.get_or_insert_function(builder.module, signature, name)
     return builder.call(function, args)
+
+
+def overload(kind: ir.VectorType) -> str:
+    """How the names of LLVM's intrinsics say that they are for vectors of ``kind``: "v16f32"."""
+    return f"v{kind.count}f{64 if isinstance(kind.element, ir.DoubleType) else 32}"
 
 
 def vector_op(python: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
