@@ -1,4 +1,5 @@
-"""A model run forward over any number of steps, from packed weights and in little memory.
+"""A model run forward over any number of steps: a few straight from its parameters, see `Steps`,
+more from packed weights and in little memory.
 
 Each thread runs a shard of the lanes, as many steps at a time as the caches hold. What a call needs
 for that is kept for the next one like it: to make it takes longer than many a call.
@@ -18,7 +19,8 @@ from .block import Block
 from .layers import Layer
 from .layers.marks import NOTHING, Marks
 from .packed import ModelWeights
-from .pool import Pool, cpu_count
+from .pool import Pool, cpu_count, shares
+from .stepping import Steps
 from .window import Window, worthwhile_ids
 
 __all__ = ["Forward"]
@@ -26,8 +28,11 @@ __all__ = ["Forward"]
 _ROWS = 512
 """Steps times lanes that go through the layers together: enough for large products, and few enough
 for the caches."""
-_SHARE = 20_000_000
-"""Multiplications that repay one more thread."""
+_FEW, _FEW_ROWS = 6, 128
+"""Steps that may be quicker without packing the parameters, and their square times the lanes: the
+more lanes, the less it takes beside what it saves."""
+_SHARE, _FEW_SHARE = 20_000_000, 12_000_000
+"""Multiplications that repay one more thread, of many steps and of few."""
 
 
 class Forward:
@@ -45,11 +50,21 @@ class Forward:
         self._ids = bottom.sizes[0] if bottom.reads_ids else 0
         self._products = params.flat.size - self._ids * bottom.sizes[1]
         self._whole = any(layer.whole for layer in layers)
+        self._borrows = any(layer.borrows() for layer in layers)
+        self.steps = Steps(layers, params, buffers)
         self._kept: dict[_Manner, _Shards] = {}
 
     def threads(self, lanes: int, steps: int) -> int:
         """How many pay for so many lanes and steps; a row of a table is no product."""
-        return min(cpu_count(), lanes, 1 + lanes * steps * self._products // _SHARE)
+        share = _FEW_SHARE if self._few(steps, lanes) else _SHARE
+        return min(cpu_count(), lanes, 1 + lanes * steps * self._products // share)
+
+    def _few(self, steps: int, lanes: int) -> bool:
+        """Whether so many are run straight from the parameters."""
+        if self._whole or steps > _FEW or steps * steps * lanes > _FEW_ROWS:
+            return False
+        # NumPy multiplies with what is borrowed, and rounds otherwise for another number of lanes.
+        return lanes == 1 or not self._borrows
 
     def run(
         self, x: NDArray, state: Block, marks: Marks = NOTHING, workers: int | None = None
@@ -68,6 +83,9 @@ class Forward:
         """
         steps, lanes = x.shape[:2]
         count = self.threads(lanes, steps) if workers is None else min(lanes, workers)
+        if marks.ended is None and self._few(steps, lanes):
+            y, after = self.steps.run(x, state.flat, marks.resets, count)
+            return y, state.like(after)
         looks_up = self._ids <= worthwhile_ids(1, min(_ROWS, steps * lanes))
         manner = _Manner(lanes, steps if self._whole else 0, count, looks_up)
         # Whoever takes it has it alone; another call at the same time makes its own.
@@ -97,9 +115,8 @@ class _Shards:
     """Windows over all lanes, side by side, with weights and threads."""
 
     def __init__(self, of: Forward, manner: _Manner) -> None:
-        bounds = [manner.lanes * i // manner.threads for i in range(manner.threads + 1)]
         self._weights = ModelWeights(of.layers, of.params, of.buffers)
-        self._lanes = list(pairwise(bounds))
+        self._lanes = list(pairwise(shares(manner.lanes, manner.threads)))
         self._outputs, ids = of.layers[-1].sizes[1], of.layers[0].sizes[0]
         self._windows = [
             Window(

@@ -25,9 +25,6 @@ from .task import check_marks
 
 __all__ = ["Model"]
 
-_UNPACKED = 8
-"""Steps times lanes up to which a call is quicker without packing the parameters."""
-
 
 class Model:
     """Layers on top of each other, and their parameters.
@@ -74,11 +71,7 @@ class Model:
         rng = np.random.default_rng(seed)
         self._states: tuple[int, Block] | None = None
         named = together(self._params, self._buffers, self.layers)
-        self._stack = [
-            (layer, params, len(layer.carried) * layer.sizes[1])
-            for layer, params in zip(self.layers, named, strict=True)
-        ]
-        for layer, params, _ in self._stack:
+        for layer, params in zip(self.layers, named, strict=True):
             layer.initialize(params, rng)
 
     def _block(self, shapes: Sequence[Mapping[str, tuple[int, ...]]]) -> Block:
@@ -150,28 +143,12 @@ class Model:
         """
         check_workers(workers)
         x = self.check_input(x)
-        steps, lanes = x.shape[:2]
-        state = self.check_state(state, lanes)
+        state = self.check_state(state, x.shape[1])
         if resets is not None or ended is not None:
             given = {"resets": resets, "ended": ended}
             checked = {name: check_marks(name, m, x.shape[:2]) for name, m in given.items()}
             return self._forward.run(x, state, Marks(**checked), workers)
-        if steps * lanes > _UNPACKED or self.whole:
-            return self._forward.run(x, state, workers=workers)
-        return self._step(x, state) if steps == 1 else self._run_steps(x, state)
-
-    def _step(self, x: NDArray, state: Block) -> tuple[NDArray, Block]:
-        """One step, straight from the parameters; its output is no view of the state."""
-        y, after = self.advance(x[0], state.flat)
-        return y[np.newaxis].copy(), state.like(after)
-
-    def _run_steps(self, x: NDArray, state: Block) -> tuple[NDArray, Block]:
-        """Step by step, straight from the parameters."""
-        y = np.empty((*x.shape[:2], self.n_out), self.dtype)
-        before = state.flat
-        for t in range(len(x)):
-            y[t], before = self.advance(x[t], before)
-        return y, state.like(before)
+        return self._forward.run(x, state, workers=workers)
 
     def advance(self, x: NDArray, before: NDArray) -> tuple[NDArray, NDArray]:
         """One step without any checks, for loops: outputs (B, O), and the flat state after it.
@@ -179,11 +156,7 @@ class Model:
         x : (B,) ids, or (B, I) of the model's dtype.
         before : ``state.flat``; it is left alone.
         """
-        after, start = np.empty_like(before), 0
-        for layer, params, size in self._stack:
-            x = layer.step(params, x, before, after, start)
-            start += size * len(x)
-        return x, after
+        return self._forward.steps.advance(x, before)
 
     def generate(
         self,

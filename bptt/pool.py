@@ -18,7 +18,7 @@ import numpy as np
 
 from .kernels.wait import LOOKS, await_change
 
-__all__ = ["Pool", "cpu_count"]
+__all__ = ["Pool", "cpu_count", "shares"]
 
 _TURN, _LEAVE = 400, 50
 """Looks, of 12 to 50 ns each, in which a thread that was given a piece of work comes to its first
@@ -33,6 +33,11 @@ def cpu_count() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def shares(size: int, pieces: int) -> list[int]:
+    """Where each of so many pieces begins, as equal as can be, and where the last one ends."""
+    return [size * i // pieces for i in range(pieces + 1)]
 
 
 class _Box(Generic[Item]):

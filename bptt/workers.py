@@ -25,7 +25,7 @@ from .losses import Loss
 from .memory import Memory, Segments
 from .model import Model
 from .packed import ModelWeights, gradient_parts, parts
-from .pool import Pool
+from .pool import Pool, shares
 from .recompute import AnyWindow, RecomputedWindow
 from .tapes import read_tapes, write_tapes
 from .task import Batch, Reach
@@ -79,7 +79,7 @@ class Workers:
             check_whole(model.layers, f"memory={memory!r} cuts them; memory=None does not")
         self.model, self.lanes, self.usual = model, lanes, usual
         shards, self.members = best_division(model, lanes, usual, workers)
-        self.bounds = [lanes * i // shards for i in range(shards + 1)]
+        self.bounds = shares(lanes, shards)
         self.flowing = [
             (i, f"{i}.{layer.flowing[0]}") for i, layer in enumerate(model.layers) if layer.flowing
         ]

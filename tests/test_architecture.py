@@ -27,6 +27,7 @@ ROOMS = [
     "recompute",
     "memory",
     "pool",
+    "stepping",
     "forward",
     "generate",
     "model",

@@ -128,9 +128,45 @@ def test_any_number_of_workers(layers, dtype):
         wanted, final = model(x, state, **marks, workers=1)
         for workers in (None, 2, 3, np.int64(9)):
             y, after = model(x, state, **marks, workers=workers)
+            # Without the JIT as in pieces; and 90 steps make the last digits' difference larger.
+            assert_close(y, wanted, 1e-5 if dtype == "float32" else 1e-10)
+            assert not JIT or np.array_equal(y, wanted)
+            assert not JIT or np.array_equal(after.flat, final.flat)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("layers", ONE_WAY, ids=["ids", "floats", "lstms", "grus", "pools"])
+def test_few_steps_straight_from_the_parameters(layers, dtype, monkeypatch):
+    """The same bits as from packed weights, for any number of lanes and workers."""
+    model, rng = a_model(layers, dtype), np.random.default_rng(0)
+    for steps, lanes, workers in [(1, 1, 1), (1, 9, 1), (1, 128, 3), (2, 20, 2), (5, 5, 1)]:
+        x, state = an_input(model, steps, lanes), a_state(model, lanes)
+        for resets in (None, rng.random((steps, lanes)) < 0.3):
+            began = state.flat.copy()
+            y, after = model(x, state, resets, workers=workers)
+            assert np.array_equal(state.flat, began)
+            with monkeypatch.context() as packing:
+                packing.setattr(forward, "_FEW", 0)
+                wanted, final = model(x, state, resets)
             assert_close(y, wanted, 1e-5 if dtype == "float32" else 1e-13)
             assert not JIT or np.array_equal(y, wanted)
             assert not JIT or np.array_equal(after.flat, final.flat)
+
+
+def test_few_steps_of_what_has_no_state():
+    model = a_model([Linear(3, 4)])
+    x = an_input(model, 2, 9)
+    wanted = x @ model.params["0.W"] + model.params["0.b"]
+    for workers in (1, 2):
+        y, state = model(x, resets=np.ones((2, 9), bool), workers=workers)
+        assert_close(y, wanted, 1e-13)
+        assert state.flat.size == 0
+
+
+def test_a_tied_layer_gives_the_same_for_any_number_of_workers():
+    model = a_model([Embedding(40, 24), Linear(24, 40, tied=True)], "float32")
+    x = an_input(model, 1, 9)
+    assert np.array_equal(model(x, workers=1)[0], model(x, workers=4)[0])
 
 
 def test_threads_are_started_where_they_pay(monkeypatch):
@@ -139,6 +175,9 @@ def test_threads_are_started_where_they_pay(monkeypatch):
     calls = forward.Forward(model.layers, model.params, model.buffers)
     assert [calls.threads(10, steps) for steps in (1, 100, 200, 400, 10**5)] == [1, 1, 2, 4, 4]
     assert calls.threads(3, 10**5) == 3
+    large = Model([LSTM(100, 1000)])
+    calls = forward.Forward(large.layers, large.params, large.buffers)
+    assert [calls.threads(lanes, 1) for lanes in (1, 2, 3, 6, 9)] == [1, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("workers", [0, -1, 1.5, True, "2"])
@@ -174,11 +213,12 @@ def test_copies_have_parameters_of_their_own():
 def test_calls_of_all_sizes_one_after_the_other():
     """Room that was kept for the call before is right for this one, or is not used."""
     model, rng = a_model(LAYERS), np.random.default_rng(0)
+    model.params.flat[:] *= 0.5  # Else differences would grow from step to step.
     for steps, lanes, workers in rng.integers(1, [600, 9, 4], (60, 3)).tolist():
         x, state = an_input(model, steps, lanes), a_state(model, lanes)
         resets = rng.random((steps, lanes)) < 0.1 if steps % 2 else None
         y, after = model(x, state, resets, workers=workers)
-        wanted, final = a_model(LAYERS)(x, state, resets, workers=1)
+        wanted, final = copy.copy(model)(x, state, resets, workers=1)
         assert_close(y, wanted, 1e-12)
         assert_close(after.flat, final.flat, 1e-12)
 

@@ -30,6 +30,7 @@ from .vector import Vec
 __all__ = [
     "LONE_WIDTH",
     "TILE_ROWS",
+    "even_tile",
     "half_tile",
     "lone_tile",
     "narrow_height",
@@ -200,6 +201,10 @@ half_tile = intrinsic(prefer_literal=True)(_compiled(inner=2, last=2)) if JIT el
 
 For the last units of gates, where the second halves are padding.
 """
+
+_SEVERAL = tuple(range(2, max(TILE_ROWS, _NARROW_ROWS) + 1))
+even_tile = intrinsic(_compiled(1, 1, _SEVERAL, (2, 4))) if JIT else _plain
+"""As `tile`, of two rows or more and of two or four vectors: it takes less time to compile."""
 
 tail_tile = intrinsic(_compiled(1, 2, _TAIL_ROWS, TAIL_WIDTHS)) if JIT else _plain
 """As `tile`, but only the first half of the last vector is computed, and the second becomes zero.

@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from ..initializers import glorot_uniform
 from ..kernels.calls import Call, perform
 from ..kernels.compile import kernel
-from ..kernels.step import add_row_product
+from ..kernels.step import add_products, put_rows
 from ..kernels.target import empty, padded
 from ..kernels.vector import flat
 from .base import check_size
@@ -136,9 +136,6 @@ class Linear(FedBack):
 @kernel
 def _step(x, w, b, y):
     """x (B, I) in, w (I, O) in, b (O,) in, y (B, O) out."""
-    numbers = flat(y)
-    for lane in range(len(x)):
-        at = lane * b.size
-        for j in range(b.size):
-            numbers[at + j] = b[j]
-        add_row_product(x[lane], w, 0, b.size, numbers, at)
+    nothing, m, wide, numbers = np.int64(0), len(x), b.size, flat(y)
+    put_rows(b, m, numbers, nothing)
+    add_products(m, (x, nothing, x.shape[1]), w, nothing, wide, (numbers, nothing, wide))

@@ -17,7 +17,7 @@ from ..kernels.compile import allocating_kernel, kernel
 from ..kernels.crew import ALONE, Member, meet
 from ..kernels.delta import gather
 from ..kernels.product import part_back_product, part_product, whole_rows, zero_start
-from ..kernels.step import add_row_product
+from ..kernels.step import add_products, put_rows
 from ..kernels.target import empty, padded, zeros
 from ..kernels.vector import ask, flat, lanes, load, store
 from .lookup import Lookup
@@ -180,19 +180,15 @@ def _forward(h, wh, activation, first, last, part):
 @allocating_kernel
 def _step(x, wx, wh, b, before, after, start, activation):
     """x (B, I) in; parameters in; before, after flat, in and out: h (B, H) from ``start`` on."""
-    n, size = b.size, lanes(b)
-    width = (n + size - 1) // size * size
-    z = np.zeros(width, b.dtype)
-    for lane in range(len(x)):
-        here = slice(start + lane * n, start + (lane + 1) * n)
-        for j in range(n):
-            z[j] = b[j]
-        add_row_product(x[lane], wx, 0, n, z, 0)
-        add_row_product(before[here], wh, 0, n, z, 0)
-        for j in range(0, width, size):
-            store(z, j, activate(activation, load(z, j)))
-        for j in range(n):
-            after[here.start + j] = z[j]
+    nothing, m, n, size = np.int64(0), len(x), b.size, lanes(b)
+    z = np.zeros(m * n + size, b.dtype)
+    put_rows(b, m, z, nothing)
+    add_products(m, (x, nothing, x.shape[1]), wx, nothing, n, (z, nothing, n))
+    add_products(m, (before, start, n), wh, nothing, n, (z, nothing, n))
+    for j in range(0, m * n, size):
+        store(z, j, activate(activation, load(z, j)))
+    for j in range(m * n):
+        after[start + j] = z[j]
 
 
 @kernel
