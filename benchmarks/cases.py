@@ -13,6 +13,7 @@ __all__ = [
     "FEW_LANES",
     "FORWARD_CASES",
     "LAYER_CASES",
+    "STEP_CASES",
     "Case",
     "CharLM",
     "flops",
@@ -67,9 +68,20 @@ FORWARD_CASES = (
     Case(64, 35, 650, 650),
     Case(8, 1000, 2, 50),
     Case(64, 784, 1, 100),
-    Case(64, 1, 64, 256),
 )
-"""Whole sequences, and one step of many lanes."""
+"""Whole sequences."""
+
+STEP_CASES = (
+    Case(1, 1, 64, 128),
+    Case(8, 1, 64, 128),
+    Case(64, 1, 64, 128),
+    Case(16, 1, 128, 256),
+    Case(64, 1, 128, 256),
+    Case(4, 1, 128, 512),
+    Case(16, 1, 128, 512),
+    Case(64, 1, 128, 512),
+)
+"""One step a call, as in a loop of control."""
 
 
 def flops(cell: str, case: Case) -> int:

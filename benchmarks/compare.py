@@ -11,12 +11,22 @@ from typing import Any
 
 from . import inference, layers, machine, memory, peak, report, startup, streaming, training
 from .adapter import find_cell
-from .cases import CELLS, FEW_LANES, FORWARD_CASES, LAYER_CASES, Case
+from .cases import CELLS, FEW_LANES, FORWARD_CASES, LAYER_CASES, STEP_CASES, Case
 from .timing import Budget
 
 __all__ = ["main"]
 
-_SECTIONS = ("layers", "few_lanes", "forward", "char_lm", "streaming", "k1", "startup", "memory")
+_SECTIONS = (
+    "layers",
+    "few_lanes",
+    "forward",
+    "steps",
+    "char_lm",
+    "streaming",
+    "k1",
+    "startup",
+    "memory",
+)
 _RESULTS = Path(__file__).parent / "results"
 
 
@@ -69,6 +79,7 @@ def _measurements(options: argparse.Namespace, notes: list[str]) -> dict[str, Ca
         "layers": partial(_layers, layers.compare, options.cells, LAYER_CASES, budget, notes),
         "few_lanes": partial(_layers, layers.compare, options.cells, FEW_LANES, budget, notes),
         "forward": partial(_layers, inference.compare, options.cells, FORWARD_CASES, budget, notes),
+        "steps": partial(_layers, inference.compare, options.cells, STEP_CASES, budget, notes),
         "char_lm": partial(training.char_lm, budget),
         "streaming": partial(streaming.compare, budget),
         "k1": partial(training.every_step, budget),

@@ -16,6 +16,7 @@ _LAYERS = {
     "layers": "One layer, forward and full backward",
     "few_lanes": "Few lanes, many units",
     "forward": "One layer, forward only",
+    "steps": "One step of one layer, forward only",
 }
 """Sections with a row for each cell and size, and their titles."""
 
