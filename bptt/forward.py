@@ -57,7 +57,9 @@ class Forward:
     def threads(self, lanes: int, steps: int) -> int:
         """How many pay for so many lanes and steps; a row of a table is no product."""
         share = _FEW_SHARE if self._few(steps, lanes) else _SHARE
-        return min(cpu_count(), lanes, 1 + lanes * steps * self._products // share)
+        wanted = 1 + lanes * steps * self._products // share
+        # To count CPUs takes a tenth of a step of one lane.
+        return wanted if wanted == 1 else min(cpu_count(), lanes, wanted)
 
     def _few(self, steps: int, lanes: int) -> bool:
         """Whether so many are run straight from the parameters."""
