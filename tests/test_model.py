@@ -121,6 +121,7 @@ BOTH_WAYS = [Bidirectional(LSTM(3, 4)), RNN(8, 5), Linear(5, 4)]
 def test_any_number_of_workers(layers, dtype):
     """The same bits, with sequences that begin and end where shards of lanes do not."""
     model = a_model(layers, dtype)
+    model.params.flat[:] *= 0.5  # Else differences would grow from step to step.
     x, state = an_input(model, 90, 7), None if model.whole else a_state(model, 7)
     resets, ended = np.zeros((90, 7), bool), np.zeros((90, 7), bool)
     resets[[4, 50, 73], [0, 3, 6]] = ended[80:, 5] = ended[60:, 2] = True
@@ -128,8 +129,7 @@ def test_any_number_of_workers(layers, dtype):
         wanted, final = model(x, state, **marks, workers=1)
         for workers in (None, 2, 3, np.int64(9)):
             y, after = model(x, state, **marks, workers=workers)
-            # Without the JIT as in pieces; and 90 steps make the last digits' difference larger.
-            assert_close(y, wanted, 1e-5 if dtype == "float32" else 1e-10)
+            assert_close(y, wanted, 1e-5 if dtype == "float32" else 1e-13)
             assert not JIT or np.array_equal(y, wanted)
             assert not JIT or np.array_equal(after.flat, final.flat)
 
