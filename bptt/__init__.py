@@ -40,6 +40,7 @@ from .outcome import Epoch, Step
 from .predict import predict
 from .regularizers import L1, L2, Regularizer, WeightDrop, WeightNoise
 from .report import TruncationReport, truncation_report
+from .requirements import check_version
 from .rtrl import OnlineStep, rtrl, rtrl_steps
 from .schedules import Cosine, Exponential, OnPlateau, Schedule, StepDecay, WarmUp
 from .spectrum import JacobianSpectrum, jacobian_spectrum
@@ -48,6 +49,10 @@ from .truncation import ARTBP, TBPTT, AdaptiveTBPTT, FullBPTT, RandomTBPTT, Trun
 from .watch import ParameterNorms, Watch
 
 __version__ = "0.1.0"
+
+for package in ("numpy", "numba", "tqdm", "safetensors"):
+    check_version(package)
+del check_version, package
 
 __all__ = [
     "ARTBP",

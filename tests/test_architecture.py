@@ -10,6 +10,7 @@ import bptt
 PACKAGE = Path(bptt.__file__).parent
 ROOMS = [
     "errors",
+    "requirements",
     "checks",
     "config",
     "files",

@@ -165,4 +165,4 @@ def whole_start(d):
 @piece
 def whole_rows(c):
     """All of ``c`` (m, N) as C, in a `kernel`."""
-    return c[np.newaxis], np.int64(0), c.shape[1]
+    return c.reshape((1, *c.shape)), np.int64(0), c.shape[1]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ..requirements import check_version
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -35,6 +37,7 @@ def new_axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
         from matplotlib import pyplot
     except ImportError as error:
         raise ImportError("drawing needs matplotlib: pip install matplotlib") from error
+    check_version("matplotlib")
     return pyplot.subplots(figsize=size, layout="constrained")[1]
 
 
