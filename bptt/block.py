@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from .checks import check_kind
 from .errors import ShapeError
 from .kernels.target import zeros
 
@@ -40,13 +41,15 @@ class Block(Mapping[str, NDArray]):
         dtype: DTypeLike = np.float32,
         flat: NDArray | None = None,
     ) -> None:
+        check_kind("shapes", shapes, Mapping)
         places, size = {}, 0
         for name, shape in shapes.items():
             start, size = size, size + math.prod(shape)
             places[name] = (start, size, shape)
         if flat is None:
             flat = zeros((size,), dtype)
-        elif flat.shape != (size,) or flat.dtype != dtype or not flat.flags.c_contiguous:
+        check_kind("flat", flat, np.ndarray)
+        if flat.shape != (size,) or flat.dtype != dtype or not flat.flags.c_contiguous:
             raise ShapeError(
                 f"flat must be a contiguous ({size},) vector of {np.dtype(dtype)}, "
                 f"got {flat.shape} of {flat.dtype}"

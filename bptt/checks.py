@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterable
 from numbers import Real
 
 import numpy as np
@@ -12,12 +13,15 @@ __all__ = [
     "check_amount",
     "check_bound",
     "check_count",
+    "check_flag",
     "check_fraction",
+    "check_kind",
     "check_natural",
     "check_path",
     "check_seed",
     "check_share",
     "check_watch",
+    "check_word",
     "check_workers",
     "is_number",
 ]
@@ -52,9 +56,20 @@ def check_count(name: str, value: int) -> int:
     ------
     ValueError : if it is not a positive integer.
     """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+    if not _is_integer(value) or value < 1:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
     return int(value)
+
+
+def check_flag(name: str, value: bool) -> None:
+    """Refuse what is neither True nor False.
+
+    Raises
+    ------
+    ValueError : naming it.
+    """
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be True or False, got {value!r}")
 
 
 def check_fraction(name: str, value: float) -> None:
@@ -68,6 +83,19 @@ def check_fraction(name: str, value: float) -> None:
         raise ValueError(f"{name} must be in [0, 1), got {value!r}")
 
 
+def check_kind(name: str, value: object, kind: type | tuple[type, ...]) -> None:
+    """Refuse what is no object of that kind, or of one of several.
+
+    Raises
+    ------
+    TypeError : naming it, the kind, and what came.
+    """
+    if not isinstance(value, kind):
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        words = " or ".join(k.__name__ for k in kinds)
+        raise TypeError(f"{name} must be a {words}, got {value!r}")
+
+
 def check_natural(name: str, value: int) -> int:
     """``value`` as an int.
 
@@ -75,33 +103,33 @@ def check_natural(name: str, value: int) -> int:
     ------
     ValueError : if it is not an integer from 0 on.
     """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+    if not _is_integer(value) or value < 0:
         raise ValueError(f"{name} must be an integer from 0 on, got {value!r}")
     return int(value)
 
 
-def check_path(name: str, path: str | os.PathLike[str]) -> str:
+def check_path(name: str, path: str | bytes | os.PathLike[str]) -> str:
     """``path`` as a str.
 
     Raises
     ------
-    TypeError : if it is neither a str nor a path.
+    TypeError : if it is neither a str, bytes nor a path.
     """
-    given = os.fspath(path) if isinstance(path, os.PathLike) else path
-    if not isinstance(given, str):
+    if not isinstance(path, str | bytes | os.PathLike):
         raise TypeError(f"{name} must be a str or a path, got {path!r}")
-    return given
+    return os.fsdecode(path)
 
 
-def check_seed(seed: int) -> None:
-    """Refuse a seed that is not a non-negative integer.
+def check_seed(seed: int) -> int:
+    """``seed`` as an int.
 
     Raises
     ------
-    ValueError : saying what came.
+    ValueError : if it is not an integer from 0 to 2**64 - 1: so many differ in what they draw.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"seed must be a non-negative integer, got {seed!r}")
+    if not _is_integer(seed) or not 0 <= seed < 2**64:
+        raise ValueError(f"seed must be an integer from 0 to 2**64 - 1, got {seed!r}")
+    return int(seed)
 
 
 def check_watch(watch: str) -> None:
@@ -111,8 +139,19 @@ def check_watch(watch: str) -> None:
     ------
     ValueError : saying what came.
     """
-    if watch not in ("validation", "training"):
-        raise ValueError(f"watch must be 'validation' or 'training', got {watch!r}")
+    check_word("watch", watch, ("validation", "training"))
+
+
+def check_word(name: str, value: str, words: Iterable[str]) -> None:
+    """Refuse what is none of ``words``.
+
+    Raises
+    ------
+    ValueError : naming it, and them.
+    """
+    if not isinstance(value, str) or value not in words:
+        *known, last = map(repr, words)
+        raise ValueError(f"{name} must be {', '.join(known)} or {last}, got {value!r}")
 
 
 def check_share(name: str, value: float) -> None:
@@ -138,7 +177,9 @@ def check_workers(workers: int | None) -> None:
     ------
     ValueError : saying what came.
     """
-    if workers is None:
-        return
-    if isinstance(workers, bool) or not isinstance(workers, int | np.integer) or workers < 1:
+    if workers is not None and (not _is_integer(workers) or workers < 1):
         raise ValueError(f"workers must be a positive integer or None, got {workers!r}")
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)

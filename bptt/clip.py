@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from .block import Block
 from .checks import check_bound
 from .kernels.compile import kernel
 from .layers import Layer
+from .options import Options
 from .packed import layer_number
 
 __all__ = [
@@ -68,7 +69,7 @@ def _by_unit(shape: tuple[int, ...], by_id: bool) -> tuple[int, int, int]:
     return (*shape, 1) if by_id else (1, *shape)
 
 
-class Clip(ABC):
+class Clip(Options):
     """A rule for clipping."""
 
     @abstractmethod

@@ -50,8 +50,9 @@ def best_division(model: Model, lanes: int, steps: int, workers: int | None = No
         if it is the units that are divided and more do not pay.
     """
     most = cpu_count() if workers is None else workers
+    panels = max(_panels(layer, model.dtype) for layer in model.layers)
     shards = [Division(count, 1) for count in range(1, min(most, lanes) + 1)]
-    crews = [Division(1, count) for count in range(2, most + 1)]
+    crews = [Division(1, count) for count in range(2, min(most, panels) + 1)]
     best = min([*shards, *crews], key=_Costs.of(model, lanes, steps).total)
     return shards[-1] if workers is not None and best.members == 1 else best
 
@@ -99,8 +100,13 @@ class _Costs(NamedTuple):
         """Of the units, that of the member with the most."""
         if not layer.divides:
             return 1.0
-        panels = -(-padded(layer.sizes[1], self.dtype) // (FULL * lanes_of(self.dtype)))
+        panels = _panels(layer, self.dtype)
         return -(-panels // members) / panels
+
+
+def _panels(layer: Layer, dtype: DTypeLike) -> int:
+    """Of a layer's units, as a crew divides them."""
+    return -(-padded(layer.sizes[1], dtype) // (FULL * lanes_of(dtype)))
 
 
 def _together(count: int) -> int:

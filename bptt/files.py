@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from .checks import check_path
 from .errors import FileFormatError, ShapeError
 
 __all__ = ["fill", "read", "write"]
@@ -71,7 +72,7 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, NDArray], d
     FileFormatError : if the file is damaged, cut short, foreign, of another kind, or written by a
         newer version.
     """
-    with open(path, "rb") as file:
+    with open(check_path("path", path), "rb") as file:
         raw = file.read()
     metadata = _metadata(path, raw)
     _check_origin(path, metadata, kind)
@@ -154,7 +155,7 @@ def _check_origin(path: str | os.PathLike[str], metadata: dict[str, str], kind: 
 
 def _replace(path: str | os.PathLike[str], contents: bytes) -> None:
     """Put ``contents`` at ``path`` in one step, by way of a temporary file beside it."""
-    target = os.path.realpath(path)
+    target = os.path.realpath(check_path("path", path))
     temporary = f"{target}.{secrets.token_hex(4)}.tmp"
     try:
         with open(temporary, "xb") as file:

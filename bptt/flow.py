@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .checks import check_count
+from .checks import check_count, check_kind
 from .decay import decay_rate
 from .layers.tape import Span
 from .layers.whole import check_whole
@@ -158,8 +158,8 @@ def gradient_flow(
     ValueError : if ``lags`` or ``window`` is not a positive integer, or a layer reads whole
         sequences.
     """
-    if not isinstance(loss, Loss):
-        raise TypeError(f"loss must be a Loss, got {loss!r}")
+    check_kind("model", model, Model)
+    check_kind("loss", loss, Loss)
     for name, value in (("lags", lags), ("window", window)):
         if value is not None:
             check_count(name, value)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from numpy.typing import ArrayLike, NDArray
 
 from .block import Block
-from .checks import check_bound, check_seed, check_workers
+from .checks import check_bound, check_kind, check_seed, check_workers
 from .layers.draws import keys
 from .layers.marks import Marks
 from .losses import Loss
@@ -154,8 +154,8 @@ def _window(
     want_dx: bool,
 ) -> tuple[Workers, float, float]:
     """The workers after one window over all steps, its mean loss, and the bound on δ."""
-    if not isinstance(loss, Loss):
-        raise TypeError(f"loss must be a Loss, got {loss!r}")
+    check_kind("model", model, Model)
+    check_kind("loss", loss, Loss)
     x = model.check_input(x)
     steps, lanes = x.shape[:2]
     state = model.check_state(state, lanes)

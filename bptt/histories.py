@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .checks import check_kind
 from .model import Model
 from .packed import ModelWeights
 from .tapes import read_tapes
@@ -35,6 +36,7 @@ def histories(
     ------
     DataError, ShapeError : if ``x`` or ``state`` does not fit.
     """
+    check_kind("model", model, Model)
     x = model.check_input(x)
     steps, lanes = x.shape[:2]
     weights = ModelWeights(model.layers, model.params, model.buffers)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .block import Block
+from .checks import check_kind
 from .errors import DataError, ShapeError
 from .kernels.checks import all_finite
 from .layers import Layer
@@ -64,6 +65,7 @@ def check_state(state: Mapping[str, NDArray] | None, like: Block, layers: Sequen
     """
     if state is None:
         return like.like()
+    check_kind("state", state, Mapping)
     check_whole(layers, "a state carries on from an earlier part; leave state None")
     if like.fits(state):
         return state

@@ -29,7 +29,7 @@ def check_memory(memory: Memory) -> None:
     ------
     ValueError : saying what came.
     """
-    if memory is None or memory == "sqrt":
+    if memory is None or (isinstance(memory, str) and memory == "sqrt"):
         return
     if not is_number(memory) or not memory > 0:
         raise ValueError(f'memory must be "sqrt", a positive number of MB, or None, got {memory!r}')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import files
 from .block import Block
-from .checks import check_workers
+from .checks import check_count, check_kind, check_seed, check_workers
 from .config import build, describe
 from .errors import FileFormatError
 from .forward import Forward
@@ -58,6 +58,7 @@ class Model:
     def __init__(
         self, layers: Sequence[Layer], seed: int | None = 0, dtype: DTypeLike = "float32"
     ) -> None:
+        check_kind("layers", layers, Iterable)
         self.layers = tuple(layers)
         self.dtype = _dtype(dtype)
         check_stack(self.layers)
@@ -68,7 +69,7 @@ class Model:
         self._params = self._block([layer.shapes() for layer in self.layers])
         self._buffers = self._block([layer.buffers() for layer in self.layers])
         self._forward = Forward(self.layers, self._params, self._buffers)
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(None if seed is None else check_seed(seed))
         self._states: tuple[int, Block] | None = None
         named = together(self._params, self._buffers, self.layers)
         for layer, params in zip(self.layers, named, strict=True):
@@ -96,8 +97,13 @@ class Model:
         return {**self._params, **self._buffers}
 
     def zero_state(self, lanes: int) -> Block:
-        """The state before the first step: ``"1.h"`` -> (B, H), all zero."""
-        return self._state_like(lanes).like()
+        """The state before the first step: ``"1.h"`` -> (B, H), all zero.
+
+        Raises
+        ------
+        ValueError : if ``lanes`` is not a positive integer.
+        """
+        return self._state_like(check_count("lanes", lanes)).like()
 
     def _state_like(self, lanes: int) -> Block:
         """A state of that many lanes; made once for many calls in a row with as many."""
@@ -232,6 +238,8 @@ class Model:
         ------
         FileFormatError : if there is no such layer, or it takes no such arguments.
         """
+        if not isinstance(config, Mapping) or not {"layers", "dtype"} <= config.keys():
+            raise FileFormatError(f"config must name layers and dtype, got {config!r}")
         layers = [build(layer, LAYERS) for layer in config["layers"]]
         return cls(layers, dtype=config["dtype"])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from .checks import check_kind
 from .data import Feed, Source
 from .errors import DataError, ShapeError
 from .layers.whole import check_whole
@@ -49,8 +50,10 @@ def check_fit(stream: Source, model: Model, loss: Loss) -> None:
     ShapeError : if it has ids where floats are needed or the other way, or other features.
     ValueError : if a layer reads whole sequences, and it is a feed.
     """
+    check_kind("model", model, Model)
+    check_kind("loss", loss, Loss)
     if not isinstance(stream, Source):
-        raise TypeError(f"a Stream or Padded is needed, got {type(stream).__name__}")
+        raise TypeError(f"a Stream, Padded or Feed is needed, got {stream!r}")
     if isinstance(stream, Feed):
         check_whole(model.layers, "a Feed does not know its end; take Stream or Padded")
     reader = f"the model's {model.layers[0]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .checks import check_kind
 from .data import Source
 from .model import Model
 
@@ -28,6 +29,8 @@ def predict(model: Model, source: Source) -> NDArray:
     ------
     DataError, ShapeError : if the data does not fit the model.
     """
+    check_kind("model", model, Model)
+    check_kind("source", source, Source)
     places, outputs, reader, state = [], [], source.reader(), None
     while reader.position < source.steps:
         begins, start = reader.begins, reader.position

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .block import Block
-from .checks import check_workers, is_number
+from .checks import check_kind, check_workers, is_number
 from .data import Stream
 from .decay import Decay, fit_decay
 from .layers.whole import check_whole
@@ -106,6 +106,7 @@ def truncation_report(
         probe is shorter than the longest, ``tolerance`` is out of its range, or a layer reads whole
         sequences.
     """
+    check_kind("model", model, Model)
     check_whole(model.layers, "truncation cuts them; FullBPTT() is the only choice")
     pairs = _pairs(windows)
     check_fit(stream, model, loss)

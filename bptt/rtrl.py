@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .block import Block
+from .checks import check_kind
 from .layers.marks import Marks
 from .layers.tape import Span
 from .losses import Loss
@@ -87,6 +88,7 @@ def rtrl(
     DataError, ShapeError : as for `value_and_grad`.
     ValueError : if the influences of all lanes have more than 20,000,000 numbers.
     """
+    check_kind("model", model, Model)
     grads, total, count = model.params.like(), 0.0, 0
     for step in rtrl_steps(model, loss, x, targets, state, mask=mask, resets=resets):
         state = step.state
@@ -118,8 +120,8 @@ def rtrl_steps(
     Then the influence is, as Williams & Zipser have it, that of the parameters as they were at each
     step. Parameters and errors are those of `rtrl`; errors are raised before the first step.
     """
-    if not isinstance(loss, Loss):
-        raise TypeError(f"loss must be a Loss, got {loss!r}")
+    check_kind("model", model, Model)
+    check_kind("loss", loss, Loss)
     x = model.check_input(x)
     batch = Batch.of(model, loss, x, targets, mask, Marks(resets=resets))
     state = model.check_state(state, x.shape[1])

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .checks import check_kind
 from .errors import ShapeError
 from .layers.tape import Span
 from .layers.whole import check_whole
@@ -59,6 +60,7 @@ def jacobian_spectrum(
     DataError, ShapeError : if ``x`` or ``state`` does not fit, or has more than one lane.
     ValueError : if the model carries no state, or a layer reads whole sequences.
     """
+    check_kind("model", model, Model)
     check_whole(model.layers, "the Jacobian is that of single steps; take layers that read forward")
     x = model.check_input(x)
     if x.shape[1] != 1:

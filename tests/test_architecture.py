@@ -12,6 +12,7 @@ ROOMS = [
     "errors",
     "requirements",
     "checks",
+    "options",
     "config",
     "files",
     "kernels",

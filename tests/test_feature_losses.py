@@ -211,7 +211,7 @@ def test_outputs_that_are_not_finite_are_seen(name, value):
     [
         (lambda: Huber(0), "delta must be a positive number, got 0"),
         (lambda: Huber(math.inf), "delta must be finite, got inf"),
-        (lambda: BinaryCrossEntropy("max"), 'features must be "mean" or "sum", got \'max\''),
+        (lambda: BinaryCrossEntropy("max"), "features must be 'mean' or 'sum', got 'max'"),
     ],
 )
 def test_options_that_cannot_be(make, said):

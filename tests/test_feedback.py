@@ -226,7 +226,7 @@ def test_a_net_learns_with_it():
 
 @pytest.mark.parametrize("layer", [Linear, RNN, LSTM, GRU])
 def test_what_no_feedback_is(layer):
-    with pytest.raises(ValueError, match='feedback must be "exact" or "random", got \'fixed\''):
+    with pytest.raises(ValueError, match="feedback must be 'exact' or 'random', got 'fixed'"):
         layer(3, 5, feedback="fixed")
 
 

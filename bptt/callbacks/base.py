@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..options import Options
 from ..outcome import Epoch, Step
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ Memo: TypeAlias = Mapping[str, Any]
 it, and saves it."""
 
 
-class Callback:
+class Callback(Options):
     """Something that happens while a trainer trains; write what you need of its methods.
 
     A callback has options and no state. What it must remember from call to call is a memo, at first

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..checks import check_count, check_path, check_watch
+from ..checks import check_count, check_flag, check_path, check_watch
 from ..outcome import Epoch, Step
 from .base import Callback, Memo
 
@@ -47,8 +47,7 @@ class Checkpoint(Callback):
         for name in ("every_updates", "every_epochs"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, check_count(name, getattr(self, name)))
-        if not isinstance(self.best, bool):
-            raise ValueError(f"best must be True or False, got {self.best!r}")
+        check_flag("best", self.best)
         if self.best == (self.every_updates is not None or self.every_epochs is not None):
             raise ValueError(
                 "a Checkpoint needs every_updates, every_epochs or both, or else best=True; got "

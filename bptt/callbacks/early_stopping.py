@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..checks import check_amount, check_count, check_watch
+from ..checks import check_amount, check_count, check_flag, check_watch
 from ..outcome import Epoch
 from .base import Callback, Memo
 
@@ -48,8 +48,7 @@ class EarlyStopping(Callback):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "patience", check_count("patience", self.patience))
-        if not isinstance(self.restore, bool):
-            raise ValueError(f"restore must be True or False, got {self.restore!r}")
+        check_flag("restore", self.restore)
         check_amount("min_delta", self.min_delta)
         check_watch(self.watch)
 

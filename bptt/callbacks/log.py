@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from ..checks import check_count, check_path
+from ..checks import check_count, check_flag, check_path
 from ..errors import DataError
 from ..outcome import Epoch, Step
 from .base import Callback, Memo
@@ -63,8 +63,7 @@ class Log(Callback):
             object.__setattr__(
                 self, "every_updates", check_count("every_updates", self.every_updates)
             )
-        if not isinstance(self.replace, bool):
-            raise ValueError(f"replace must be True or False, got {self.replace!r}")
+        check_flag("replace", self.replace)
 
     @property
     def columns(self) -> Sequence[str]:

@@ -7,24 +7,12 @@ from .compile import kernel
 from .exponential import sigmoid, tanh
 from .vector import splat_like
 
-__all__ = ["ACTIVATIONS", "activate", "check_activation", "slope"]
+__all__ = ["ACTIVATIONS", "activate", "slope"]
 
 ACTIVATIONS = {"identity": 0, "tanh": 1, "sigmoid": 2, "relu": 3, "leaky_relu": 4}
 """Name -> number by which kernels know it."""
 
 _LEAK = 0.01
-
-
-def check_activation(name: str) -> None:
-    """Refuse a name that is not among `ACTIVATIONS`.
-
-    Raises
-    ------
-    ValueError : with those that are.
-    """
-    if name not in ACTIVATIONS:
-        known = ", ".join(sorted(ACTIVATIONS))
-        raise ValueError(f"activation must be one of {known}, got {name!r}")
 
 
 @kernel

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.activations import ACTIVATIONS, activate, check_activation, slope
+from ..checks import check_word
+from ..kernels.activations import ACTIVATIONS, activate, slope
 from ..kernels.compile import kernel
 from ..kernels.target import padded, zeros
 from ..kernels.vector import lanes, load, store
@@ -40,7 +41,7 @@ class Activation(Parameterless):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_activation(self.activation)
+        check_word("activation", self.activation, ACTIVATIONS)
 
     def tape(self, x: NDArray, room: Room) -> Tape:
         y = zeros((room.rows, room.lanes, padded(self.n, room.dtype)), room.dtype)

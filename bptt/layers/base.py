@@ -6,7 +6,7 @@ can be at work in several threads, each with lanes of its own.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
@@ -17,6 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..checks import check_count
 from ..kernels.calls import Call, perform
+from ..options import Options
 from .lookup import Lookup
 from .tape import Room, Span, Tape
 from .weights import Scratch
@@ -27,7 +28,7 @@ Arrays = Mapping[str, NDArray]
 
 
 @dataclass(frozen=True)
-class Layer(ABC):
+class Layer(Options):
     """One layer of a `Model`; frozen."""
 
     reads_ids: ClassVar[bool] = False

@@ -21,7 +21,7 @@ _SECOND = np.uint64(0x94D049BB133111EB)
 
 def keys(seed: int, first: int, steps: int, lanes: int) -> NDArray[np.uint64]:
     """(steps, lanes), one for each step from number ``first`` on and each lane; none is zero."""
-    of_seed = _mixed(np.array([seed % 2**64], np.uint64))
+    of_seed = _mixed(np.array([seed], np.uint64))
     of_steps = _mixed(of_seed ^ np.arange(first, first + steps, dtype=np.uint64))
     of_lanes = np.arange(1, lanes + 1, dtype=np.uint64) * _STEP
     return _mixed(of_steps[:, np.newaxis] + of_lanes) | np.uint64(1)

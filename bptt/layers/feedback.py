@@ -17,12 +17,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import check_word
 from .base import Layer
 from .tape import Tape
 
 __all__ = ["FedBack"]
-
-_WAYS = ("exact", "random")
 
 
 @dataclass(frozen=True)
@@ -38,9 +37,7 @@ class FedBack(Layer):
     feedback: str = field(default="exact", kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.feedback not in _WAYS:
-            known = " or ".join(f'"{way}"' for way in _WAYS)
-            raise ValueError(f"feedback must be {known}, got {self.feedback!r}")
+        check_word("feedback", self.feedback, ("exact", "random"))
 
     @abstractmethod
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from numpy.typing import DTypeLike, NDArray
 
+from ..checks import check_flag
 from ..kernels.calls import Call
 from ..kernels.crew import ALONE, Member
 from . import gru_after, gru_before
@@ -61,8 +62,7 @@ class GRU(Recurrent):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.reset_after, bool):
-            raise ValueError(f"reset_after must be True or False, got {self.reset_after!r}")
+        check_flag("reset_after", self.reset_after)
 
     @property
     def divides(self) -> bool:

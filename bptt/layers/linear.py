@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..checks import check_flag
 from ..initializers import glorot_uniform
 from ..kernels.calls import Call, perform
 from ..kernels.compile import kernel
@@ -56,8 +57,7 @@ class Linear(FedBack):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_size(n_in=self.n_in, n_out=self.n_out)
-        if not isinstance(self.tied, bool):
-            raise ValueError(f"tied must be True or False, got {self.tied!r}")
+        check_flag("tied", self.tied)
 
     @property
     def divides(self) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..checks import check_flag
 from ..kernels.calls import Call
 from ..kernels.crew import ALONE, Member
 from . import lstm_norm, lstm_peepholes, lstm_plain
@@ -91,8 +92,7 @@ class LSTM(Recurrent):
         if not isinstance(self.forget_bias, Real) or not math.isfinite(self.forget_bias):
             raise ValueError(f"forget_bias must be a finite number, got {self.forget_bias!r}")
         for name in ("layer_norm", "peepholes"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}")
+            check_flag(name, getattr(self, name))
         if self.layer_norm and self.peepholes:
             raise ValueError("an LSTM has layer_norm or peepholes, but not both")
 

@@ -10,8 +10,8 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import check_amount
-from ..kernels.activations import ACTIVATIONS, activate, check_activation, slope
+from ..checks import check_amount, check_word
+from ..kernels.activations import ACTIVATIONS, activate, slope
 from ..kernels.calls import Call
 from ..kernels.compile import allocating_kernel, kernel
 from ..kernels.crew import ALONE, Member, meet
@@ -66,7 +66,7 @@ class RNN(Recurrent):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_activation(self.activation)
+        check_word("activation", self.activation, ACTIVATIONS)
         check_amount("omega", self.omega)
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError, ShapeError
+from ..options import Options
 
 __all__ = ["FeatureLoss", "Loss"]
 
 
 @dataclass(frozen=True)
-class Loss(ABC):
+class Loss(Options):
     """What a loss is: targets it takes, and value and error of outputs."""
 
     takes_ids: ClassVar[bool]

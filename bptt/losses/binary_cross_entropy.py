@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..checks import check_word
 from ..kernels.arithmetic import absolute
 from ..kernels.compile import kernel
 from ..kernels.exponential import exp
@@ -37,8 +38,7 @@ class BinaryCrossEntropy(FeatureLoss):
     features: str = "mean"
 
     def __post_init__(self) -> None:
-        if self.features not in ("mean", "sum"):
-            raise ValueError(f'features must be "mean" or "sum", got {self.features!r}')
+        check_word("features", self.features, ("mean", "sum"))
 
     def targets(self, given: ArrayLike, lanes: int, outputs: int, dtype: np.dtype) -> NDArray:
         targets = super().targets(given, lanes, outputs, dtype)

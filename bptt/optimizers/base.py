@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from ..checks import check_amount
 from ..clip import Clipping
+from ..options import Options
 from ..schedules import NO_MEMO, Schedule, ScheduleMemo, check_rate
 
 __all__ = ["Optimizer", "check_decay", "clipped", "typed"]
 
 
 @dataclass(frozen=True)
-class Optimizer(ABC):
+class Optimizer(Options):
     """How parameters follow the gradient.
 
     Parameters

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from numpy.typing import NDArray
 
-from ..checks import check_bound, check_fraction
+from ..checks import check_bound, check_flag, check_fraction
 from ..clip import Clipping
 from ..kernels.compile import kernel
 from ..schedules import Schedule
@@ -51,8 +51,7 @@ class RMSProp(Optimizer):
         check_fraction("alpha", self.alpha)
         check_bound("eps", self.eps)
         check_fraction("momentum", self.momentum)
-        if not isinstance(self.centered, bool):
-            raise ValueError(f"centered must be True or False, got {self.centered!r}")
+        check_flag("centered", self.centered)
 
     @property
     def moments(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from numpy.typing import NDArray
 
-from ..checks import check_fraction
+from ..checks import check_flag, check_fraction
 from ..clip import Clipping
 from ..kernels.compile import kernel
 from .base import Optimizer, check_decay, clipped, typed
@@ -46,8 +46,7 @@ class SGD(Optimizer):
         super().__post_init__()
         check_fraction("momentum", self.momentum)
         check_decay(self.weight_decay)
-        if not isinstance(self.nesterov, bool):
-            raise ValueError(f"nesterov must be True or False, got {self.nesterov!r}")
+        check_flag("nesterov", self.nesterov)
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs a momentum above 0")
 

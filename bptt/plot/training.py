@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import check_word
 from .panels import panels
 from .style import ACCENT, BEHIND_TEXT, INK, PALE, dress, new_axes
 
@@ -42,8 +43,7 @@ def training(
     ImportError : if matplotlib is not installed.
     ValueError : if the history has no update, or ``against`` is neither word.
     """
-    if against not in ("updates", "seconds"):
-        raise ValueError(f"against must be 'updates' or 'seconds', got {against!r}")
+    check_word("against", against, ("updates", "seconds"))
     columns = history.to_arrays()
     if not len(columns["update"]):
         raise ValueError("the history has no update to draw")

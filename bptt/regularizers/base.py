@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..block import Block
+from ..options import Options
 
 __all__ = ["Draw", "Names", "Noise", "Penalty", "Regularizer", "as_names"]
 
@@ -31,7 +32,7 @@ class Draw(NamedTuple):
     first: int
 
 
-class Regularizer(ABC):
+class Regularizer(Options):
     """Takes hold of whole parameters, in training alone; a frozen dataclass.
 
     names : of these parameters.

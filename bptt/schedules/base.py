@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TypeAlias
 
 from ..checks import check_bound
+from ..options import Options
 
 __all__ = ["NO_MEMO", "Schedule", "ScheduleMemo", "check_rate"]
 
@@ -18,7 +19,7 @@ NO_MEMO: ScheduleMemo = MappingProxyType({})
 """What it remembers at first."""
 
 
-class Schedule(ABC):
+class Schedule(Options):
     """A learning rate for each update; an optimizer takes it in place of a number."""
 
     @abstractmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple, TypeAlias
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..checks import check_bound
 from ..memory import Memory, check_memory
+from ..options import Options
 
 __all__ = ["Memo", "Plan", "Probe", "Truncation"]
 
@@ -44,7 +45,7 @@ class Plan(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Truncation(ABC):
+class Truncation(Options):
     """How far back through time the error of an update flows.
 
     Parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ..checks import check_count
+from ..checks import check_count, check_word
 from .base import Memo, Plan, Truncation
 
 __all__ = ["TBPTT", "FullBPTT"]
@@ -46,8 +46,7 @@ class TBPTT(Truncation):
             raise ValueError(
                 f"k1 must not exceed k2, got k1={self.k1} new steps in a window of k2={self.k2}"
             )
-        if self.losses not in ("window", "last"):
-            raise ValueError(f"losses must be 'window' or 'last', got {self.losses!r}")
+        check_word("losses", self.losses, ("window", "last"))
 
     def plan(self, n: int, left: int, memo: Memo) -> Plan:
         k1 = min(self.k1, left)

@@ -235,7 +235,7 @@ def test_reset_after_is_true_or_false(given):
 
 def test_an_unknown_activation_is_told_the_known_ones():
     for layer in (partial(RNN, 3, 5), partial(Activation, 5)):
-        with pytest.raises(ValueError, match=r"one of identity, leaky_relu, .*, got 'gelu'"):
+        with pytest.raises(ValueError, match=r"'identity', 'tanh', .* or 'leaky_relu', got 'gelu'"):
             layer("gelu")
 
 
