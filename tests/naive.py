@@ -102,6 +102,11 @@ def zoneout(layer, params, x, state, drawn):
     return mixed["h"], mixed
 
 
+def innermost(layer):
+    """Inside all `Residual` around it."""
+    return innermost(layer.layer) if type(layer).__name__ == "Residual" else layer
+
+
 def penalty(layer, x, state):
     """(..., B), what an `ActivationPenalty` adds to the loss of a step."""
     change = np.where(state["seen"].real > 0, x - state["h"], 0)
@@ -248,8 +253,9 @@ def forward(layers, params, x, state, nudges=None, carried=None, resets=None, se
         added = 0
         for i, layer in enumerate(layers):
             given = None if draws[i] is None else draws[i][t]
-            if type(layer).__name__ == "ActivationPenalty" and given is not None:
-                added = added + penalty(layer, y, own(state, i))
+            inner = innermost(layer)
+            if type(inner).__name__ == "ActivationPenalty" and given is not None:
+                added = added + penalty(inner, y, own(state, i))
             y, new = step(layer, own(params, i), y, own(state, i), given)
             if nudges is not None and i in nudges:
                 nudge = nudges[i][..., t, :, :]

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from ..kernels.calls import Call
 from ..kernels.target import padded, zeros
 from .base import Layer
-from .tape import Room, Span, Tape
+from .tape import Kept, Room, Span, Tape
 from .weights import Scratch
 
 __all__ = ["Residual"]
@@ -108,9 +108,8 @@ class Residual(Layer):
         inner = self.layer.tape(x, room)
         n = self.sizes[1]
         y = zeros((room.rows, room.lanes, padded(n, room.dtype)), room.dtype)
-        gates = inner.gates | ({"y": (y, 1)} if inner.states else {})
         return _Tape(
-            x, y, inner.states, None, gates, inner.errors, inner.fresh, inner.norms, inner.slopes,
+            x, y, inner.states, None, {}, inner.errors, inner.fresh, inner.norms, inner.slopes,
             inner=inner,
         )  # fmt: skip
 
@@ -162,6 +161,14 @@ class _Tape(Tape):
     """The tape of the layer inside, with the sum as its output."""
 
     inner: Tape | None = None
+
+    def kept(self) -> dict[str, Kept]:
+        """What the layer inside keeps, whose output it may need on its way back, and the sum."""
+        kept = {
+            f"inner.{name}" if name.rpartition(".")[2] == "y" else name: rows
+            for name, rows in self.inner.kept().items()
+        }
+        return kept | {"y": Kept(self.y, 1, 0)}
 
     def arrays_in_all(self) -> list[NDArray]:
         return super().arrays_in_all() + self.inner.arrays_in_all()

@@ -28,11 +28,12 @@ STACKS = [
     [Linear(3, 4), BatchNorm(4), RNN(4, 3), BatchNorm(3, eps=0.1), Linear(3, 2)],
     [RNN(3, 4), Residual(BatchNorm(4)), Activation(4, "tanh"), LSTM(4, 3), BatchNorm(3)],
     [BatchNorm(3), Linear(3, 5), BatchNorm(5)],
+    [Linear(3, 4), Residual(Residual(BatchNorm(4))), RNN(4, 2)],
 ]
 
 
 def is_batch_norm(layer):
-    return isinstance(getattr(layer, "layer", layer), BatchNorm)
+    return isinstance(naive.innermost(layer), BatchNorm)
 
 
 def forward(layers, params, x, state, moments, resets=None):
@@ -44,8 +45,10 @@ def forward(layers, params, x, state, moments, resets=None):
     for i, layer in enumerate(layers):
         own = naive.own(params, i)
         if is_batch_norm(layer):
-            came[i], around = x, x if isinstance(layer, Residual) else 0
-            inner = getattr(layer, "layer", layer)
+            inner, around = naive.innermost(layer), 0
+            came[i] = x
+            while layer != inner:
+                layer, around = layer.layer, around + x
             own = {name: p[..., None, :] for name, p in own.items()}
             x = around + naive.scaled(own, x, *moments(i, x), inner.eps)
         else:
