@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +12,6 @@ from .checks import check_kind
 from .errors import DataError, ShapeError
 from .kernels.checks import all_finite
 from .layers import Layer
-from .layers.whole import check_whole
 
 __all__ = ["check_input", "check_state"]
 
@@ -54,19 +53,17 @@ def _check_floats(x: NDArray, bottom: Layer, dtype: np.dtype) -> NDArray:
     return x
 
 
-def check_state(state: Mapping[str, NDArray] | None, like: Block, layers: Sequence[Layer]) -> Block:
+def check_state(state: Mapping[str, NDArray] | None, like: Block) -> Block:
     """``state`` as a Block with the names and shapes of ``like``; zeros if None.
 
     Raises
     ------
     ShapeError : naming the part that is missing or has another shape.
     DataError : if a number is not finite.
-    ValueError : if there is one, but one of ``layers`` reads whole sequences.
     """
     if state is None:
         return like.like()
     check_kind("state", state, Mapping)
-    check_whole(layers, "a state carries on from an earlier part; leave state None")
     if like.fits(state):
         return state
     block = like.like()

@@ -109,9 +109,9 @@ class Model:
         """A state of that many lanes; made once for many calls in a row with as many."""
         if self._states is None or self._states[0] != lanes:
             shapes = {
-                f"{i}.{name}": (lanes, layer.sizes[1])
+                f"{i}.{name}": (lanes, units)
                 for i, layer in enumerate(self.layers)
-                for name in layer.carried
+                for name, units in layer.states().items()
             }
             self._states = (lanes, Block(shapes, self.dtype))
         return self._states[1]
@@ -129,7 +129,8 @@ class Model:
         Parameters
         ----------
         x : (T, B) integer ids, or (T, B, I) floats.
-        state : what an earlier call returned, to go on from there; zeros if None.
+        state : what an earlier call returned, to go on from there; zeros if None. In a layer that
+            reads whole sequences it is where either direction begins.
         resets : (T, B) bool, True where a new sequence begins, before which the state is zero.
         ended : (T, B) bool, True where a lane has ended, and x is padding.
         workers : threads, each with a share of the lanes; as many as pay if None. Results are the
@@ -144,8 +145,7 @@ class Model:
         ------
         DataError : if an id is outside the vocabulary, or a float is not finite.
         ShapeError : if a shape or a dtype does not fit.
-        ValueError : if there is a state, but a layer that reads whole sequences; or ``workers`` is
-            not a positive integer or None.
+        ValueError : if ``workers`` is not a positive integer or None.
         """
         check_workers(workers)
         x = self.check_input(x)
@@ -219,9 +219,8 @@ class Model:
         ------
         ShapeError : naming the part that is missing or has another shape.
         DataError : if a number is not finite.
-        ValueError : if there is one, but a layer that reads whole sequences.
         """
-        return check_state(state, self._state_like(lanes), self.layers)
+        return check_state(state, self._state_like(lanes))
 
     def config(self) -> dict[str, Any]:
         """The layers and the dtype, as `from_config` takes them."""

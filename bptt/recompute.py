@@ -100,9 +100,9 @@ class RecomputedWindow:
 
     def _zero_state(self) -> State:
         return {
-            f"{i}.{name}": np.zeros((self.lanes, layer.sizes[1]), self._dtype)
+            f"{i}.{name}": np.zeros((self.lanes, units), self._dtype)
             for i, layer in enumerate(self.layers)
-            for name in layer.carried
+            for name, units in layer.states().items()
         }
 
     @property

@@ -23,6 +23,7 @@ from .block import Block
 from .checks import check_kind
 from .layers.marks import Marks
 from .layers.tape import Span
+from .layers.whole import check_whole
 from .losses import Loss
 from .model import Model
 from .packed import ModelWeights, gradient_parts
@@ -63,8 +64,8 @@ def rtrl(
     """The loss over ``x``, its gradient by real-time recurrent learning, and the state after it.
 
     What `value_and_grad` gives by going back through all steps, to rounding. A model of any layers
-    will do; one with ``feedback="random"`` has its exact gradient here. Layers that are random in
-    training do what they do outside it.
+    that read forward will do; one with ``feedback="random"`` has its exact gradient here. Layers
+    that are random in training do what they do outside it.
 
     A step takes time O(S²·P) and memory O(S·P) for each lane, whatever the number of steps: a
     reference for small models.
@@ -86,7 +87,8 @@ def rtrl(
     Raises
     ------
     DataError, ShapeError : as for `value_and_grad`.
-    ValueError : if the influences of all lanes have more than 20,000,000 numbers.
+    ValueError : if the influences of all lanes have more than 20,000,000 numbers, or a layer reads
+        whole sequences.
     """
     check_kind("model", model, Model)
     grads, total, count = model.params.like(), 0.0, 0
@@ -122,6 +124,7 @@ def rtrl_steps(
     """
     check_kind("model", model, Model)
     check_kind("loss", loss, Loss)
+    check_whole(model.layers, "real-time recurrent learning goes forward step by step")
     x = model.check_input(x)
     batch = Batch.of(model, loss, x, targets, mask, Marks(resets=resets))
     state = model.check_state(state, x.shape[1])

@@ -31,11 +31,11 @@ class Steps:
     def __init__(self, layers: Sequence[Layer], params: Block, buffers: Block) -> None:
         named = together(params, buffers, layers)
         self._stack = [
-            (layer, own, len(layer.carried) * layer.sizes[1])
+            (layer, own, sum(layer.states().values()))
             for layer, own in zip(layers, named, strict=True)
         ]
         self._outputs, self._dtype = layers[-1].sizes[1], params.dtype
-        widths = [layer.sizes[1] for layer in layers for _ in layer.carried]
+        widths = [units for layer in layers for units in layer.states().values()]
         self._edges = list(pairwise(np.cumsum([0, *widths]).tolist()))
         self._pools: dict[int, Pool] = {}
 

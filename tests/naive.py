@@ -198,9 +198,9 @@ def gru(layer, params, x, h):
 
 def zero_state(layers, lanes):
     return {
-        f"{i}.{name}": np.zeros((lanes, layer.sizes[1]))
+        f"{i}.{name}": np.zeros((lanes, units))
         for i, layer in enumerate(layers)
-        for name in layer.carried
+        for name, units in layer.states().items()
     }
 
 
@@ -283,47 +283,67 @@ def pieces(resets, ended):
                 yield b, list(range(start, there[-1] + 1))
 
 
-def forward_whole(layers, params, x, resets, ended):
+def forward_whole(layers, params, x, resets, ended, state=None, final=None):
     """y (..., T, B, O) of stacks with `Bidirectional`, sequence by sequence; zero in padding.
 
     x : (T, B) ids or (..., T, B, I).
     resets, ended : (T, B) bool.
+    state : before the first sequence of each lane; zeros if None.
+    final : a dict, to which the state after the last sequence of each lane goes.
     """
-    y = x
+    y, state = x, zero_state(layers, resets.shape[1]) if state is None else state
+    state = {name: s * ~resets[0][:, None] for name, s in state.items()}
     for i, layer in enumerate(layers):
-        y = _whole(layer, own(params, i), y, resets, ended)
+        y, after = _whole(layer, own(params, i), y, resets, ended, own(state, i))
+        if final is not None:
+            final |= {f"{i}.{name}": s for name, s in after.items()}
     return y
 
 
-def _whole(layer, params, x, resets, ended):
+MERGES = {
+    "concat": lambda f, r: np.concatenate([f, r], axis=-1),
+    "sum": lambda f, r: f + r,
+    "mean": lambda f, r: (f + r) / 2,
+    "product": lambda f, r: f * r,
+}
+
+
+def _whole(layer, params, x, resets, ended, state):
+    """y and the final state, as `forward_whole`."""
     kind = type(layer).__name__
     if kind == "Residual" and layer.whole:
-        return x + _whole(layer.layer, params, x, resets, ended)
+        y, final = _whole(layer.layer, params, x, resets, ended, state)
+        return x + y, final
     if kind != "Bidirectional":
-        return _one_way(layer, params, x, pieces(resets, ended), resets.shape)
-    names = [name for name in params if not name.endswith("_reverse")]
-    ahead = {name: params[name] for name in names}
-    back = {name: params[f"{name}_reverse"] for name in names}
-    turned = ((b, steps[::-1]) for b, steps in pieces(resets, ended))
-    halves = (
-        _one_way(layer.layer, ahead, x, pieces(resets, ended), resets.shape),
-        _one_way(layer.layer, back, x, turned, resets.shape),
-    )
-    return np.concatenate(halves, axis=-1)
+        return _one_way(layer, params, x, pieces(resets, ended), resets.shape, state)
+    found = []
+    for end in ("", "_reverse"):
+        mine, begun = (
+            {name: of[name + end] for name in of if not name.endswith("_reverse")}
+            for of in (params, state)
+        )
+        read = ((b, steps[:: -1 if end else 1]) for b, steps in pieces(resets, ended))
+        found.append(_one_way(layer.layer, mine, x, read, resets.shape, begun))
+    (f, after), (r, before) = found
+    return MERGES[layer.merge](f, r), after | {f"{n}_reverse": s for n, s in before.items()}
 
 
-def _one_way(layer, params, x, pieces, shape):
-    found = {}
+def _one_way(layer, params, x, pieces, shape, began):
+    found, final = {}, {}
     for b, steps in pieces:
         state = own(zero_state([layer], 1), 0)
+        if 0 in steps:
+            state = {name: s[..., b : b + 1, :] for name, s in began.items()}
         for t in steps:
             now = x[t, b : b + 1] if x.dtype.kind in "iu" else x[..., t, b : b + 1, :]
             found[t, b], state = step(layer, params, now, state)
+        final[b] = state
     some = next(iter(found.values()))
     y = np.zeros((*some.shape[:-2], *shape, some.shape[-1]), some.dtype)
     for (t, b), value in found.items():
         y[..., t, b, :] = value[..., 0, :]
-    return y
+    joined = {n: np.concatenate([final[b][n] for b in sorted(final)], axis=-2) for n in began}
+    return y, joined
 
 
 def losses(y, targets):

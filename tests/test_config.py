@@ -61,6 +61,7 @@ THINGS = [
     Residual(LSTM(3, 3, forget_bias=0.5)),
     Residual(Residual(Linear(3, 3))),
     Bidirectional(GRU(3, 4, reset_after=False)),
+    Residual(Bidirectional(LSTM(3, 3), merge="product")),
     CrossEntropy(),
     CrossEntropy(label_smoothing=0.1),
     BinaryCrossEntropy("sum"),

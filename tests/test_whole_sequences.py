@@ -32,7 +32,7 @@ from bptt import (
 )
 
 FLOATS = [Linear(2, 4), Residual(Bidirectional(GRU(4, 2))), Bidirectional(LSTM(4, 3)), Linear(6, 3)]
-IDS = [Embedding(5, 3), Bidirectional(LSTM(3, 2)), Max(4), Linear(4, 3)]
+IDS = [Embedding(5, 3), Bidirectional(LSTM(3, 4), merge="product"), Max(4), Linear(4, 3)]
 LENGTHS = [3, 1, 75, 4, 2, 6, 3]
 
 
@@ -88,8 +88,9 @@ def test_padding_never_changes_a_gradient(layers, per_step, batch, workers, trun
     assert trainer.n == 2 * len(steps) == 2 * -(-7 // (batch or 7))
 
 
-def test_the_last_losses_alone_leave_no_errors_to_the_next_batch():
-    model = a_model([Linear(2, 3), Bidirectional(LSTM(3, 2))])
+@pytest.mark.parametrize("merge", ["concat", "product"])
+def test_the_last_losses_alone_leave_no_errors_to_the_next_batch(merge):
+    model = a_model([Linear(2, 3), Bidirectional(LSTM(3, 2), merge=merge)])
     sequences, targets = some_sequences(model), some_targets(model, per_step=True)[0]
     trainer = Trainer(model, loss=SquaredError(), optimizer=Frozen(),
                       truncation=TBPTT(75, 75, losses="last"))  # fmt: skip
@@ -257,23 +258,19 @@ LOSS = SquaredError()
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda m, x, y: m(x, m.zero_state(3)), "a state carries on .*; leave state None"),
-        (lambda m, x, y: m(x[:1], m(x)[1]), "a state carries on"),
-        (lambda m, x, y: bptt.gradients(m, LOSS, x, y, m.zero_state(3)), "a state carries on"),
-        (lambda m, x, y: bptt.value_and_grad(m, LOSS, x, y, m(x)[1]), "a state carries on"),
-        (lambda m, x, y: bptt.histories(m, x, m.zero_state(3)), "a state carries on"),
         (lambda m, x, y: bptt.gradients(m, LOSS, x, y, memory="sqrt"), "memory='sqrt' cuts them"),
         (lambda m, x, y: bptt.value_and_grad(m, LOSS, x, y, memory=5), "memory=5 cuts them"),
         (lambda m, x, y: m.generate(x, 3), "to generate is to run step by step"),
         (lambda m, x, y: bptt.gradient_flow(m, LOSS, x, y), "gradient_flow follows errors back"),
         (lambda m, x, y: bptt.jacobian_spectrum(m, x[:, :1]), "the Jacobian is that of single"),
+        (lambda m, x, y: bptt.rtrl(m, LOSS, x, y), "real-time recurrent learning goes forward"),
         (
             lambda m, x, y: bptt.truncation_report(m, LOSS, Stream(x[:, 0], 1, y[:, 0]), [2]),
             "truncation cuts them",
         ),
     ],
-    ids=["state", "own state", "gradients", "value_and_grad", "histories", "memory", "MB",
-         "generate", "gradient_flow", "jacobian_spectrum", "truncation_report"],
+    ids=["memory", "MB", "generate", "gradient_flow", "jacobian_spectrum", "rtrl",
+         "truncation_report"],
 )  # fmt: skip
 @pytest.mark.parametrize("wrap", [lambda layer: layer, Residual], ids=["plain", "Residual"])
 def test_what_would_cut_a_sequence(call, said, wrap):

@@ -84,6 +84,11 @@ class Layer(Options):
         has the same name there."""
         return {}
 
+    def states(self) -> dict[str, int]:
+        """Name -> units of the states that a sequence begins and ends with: those that are
+        `carried`, but for a layer that reads whole sequences."""
+        return dict.fromkeys(self.carried, self.sizes[1])
+
     @abstractmethod
     def initialize(self, params: Arrays, rng: np.random.Generator) -> None:
         """Fill fresh parameters and buffers, which are zero.

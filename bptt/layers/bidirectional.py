@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, NoReturn
 
 import numpy as np
@@ -12,16 +12,16 @@ from numpy.typing import DTypeLike, NDArray
 from ..kernels.calls import Call
 from ..kernels.target import padded, zeros
 from .base import Layer
+from .both_ways import apart, both, joined
 from .lookup import Lookup
 from .marks import Marked
+from .merge import CONCAT, MERGES, check_merge
 from .reversal import add_turned, reverse_order, turn
-from .tape import Room, Span, Tape
+from .tape import Kept, Room, Span, Tape
 from .weights import Scratch
 
 __all__ = ["Bidirectional"]
 
-_REVERSE = "_reverse"
-"""At the end of the names of what the reverse direction has."""
 _SALT = 1 << 16
 """Added to a layer's salt, which is small, for the draws of its reverse direction."""
 
@@ -38,23 +38,30 @@ class Bidirectional(Layer):
     sequences, or padding after them, each direction reads each sequence by itself, from its first
     step to its last or the other way. In padding ``y`` means nothing.
 
-    It reads whole sequences: no state goes in or out, and what would cut a sequence is refused.
-    Memory grows with the longest.
+    It reads whole sequences, and what would cut a sequence is refused. Memory grows with the
+    longest.
 
     Parameters
     ----------
     layer : any that carries state, such as `RNN`, `LSTM` or `GRU`.
+    merge : what y_t is of both: "concat" for [f_t, r_t], 2n features; "sum", "mean" or "product",
+        unit by unit, for n.
 
     Parameters in the model: those of ``layer``, and the same with ``_reverse`` at the end of their
     names.
 
+    State: that of ``layer``, and the same with ``_reverse``. What comes in is where each direction
+    begins, and what goes out is where it ends: ``h`` at the last step, ``h_reverse`` at the first.
+    Where a lane holds several sequences it is the first that begins, and the last that ends there.
+
     Raises
     ------
     TypeError : if ``layer`` is not a layer.
-    ValueError : if it carries no state.
+    ValueError : if it carries no state, or ``merge`` is none of the four.
     """
 
     layer: Layer
+    merge: str = field(default=CONCAT, kw_only=True)
     whole: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -64,6 +71,7 @@ class Bidirectional(Layer):
             raise ValueError(
                 f"Bidirectional takes a layer that carries state, but {self.layer} carries none"
             )
+        check_merge(self.merge)
 
     @property
     def reads_lookups(self) -> bool:
@@ -76,27 +84,30 @@ class Bidirectional(Layer):
     @property
     def sizes(self) -> tuple[int, int]:
         n_in, n = self.layer.sizes
-        return n_in, 2 * n
+        return n_in, 2 * n if self.merge == CONCAT else n
+
+    def states(self) -> dict[str, int]:
+        return both(self.layer.states())
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        return _both(self.layer.shapes())
+        return both(self.layer.shapes())
 
     def buffers(self) -> dict[str, tuple[int, ...]]:
-        return _both(self.layer.buffers())
+        return both(self.layer.buffers())
 
     def initialize(self, params: Mapping[str, NDArray], rng: np.random.Generator) -> None:
-        for part in _apart(params):
+        for part in apart(params):
             self.layer.initialize(part, rng)
 
     def weights(self, dtype: DTypeLike) -> tuple[Any, Any]:
         return self.layer.weights(dtype), self.layer.weights(dtype)
 
     def packing(self, params: Mapping[str, NDArray], weights: tuple[Any, Any]) -> list[Call]:
-        ways = zip(_apart(params), weights, strict=True)
+        ways = zip(apart(params), weights, strict=True)
         return [call for way in ways for call in self.layer.packing(*way)]
 
     def packing_back(self, params: Mapping[str, NDArray], weights: tuple[Any, Any]) -> list[Call]:
-        ways = zip(_apart(params), weights, strict=True)
+        ways = zip(apart(params), weights, strict=True)
         return [call for way in ways for call in self.layer.packing_back(*way)]
 
     def scratch_sizes(self, dtype: DTypeLike) -> tuple[int, int, int]:
@@ -112,8 +123,13 @@ class Bidirectional(Layer):
             self.layer.tape(x, room),
             self.layer.tape(turned, room._replace(salt=room.salt + _SALT)),
         )
+        states, errors = (joined(*(getattr(w, of) for w in ways)) for of in ("states", "errors"))
         order = np.zeros((room.rows, room.lanes), np.int64)
-        return _Tape(x, y, {}, None, fresh=room.fresh, ended=room.ended, order=order, ways=ways)
+        turned = zeros((0 if self.merge == CONCAT else room.rows, *y.shape[1:]), room.dtype)
+        return _Tape(
+            x, y, states, None, errors=errors, fresh=room.fresh, ended=room.ended, order=order,
+            ways=ways, turned=turned,
+        )  # fmt: skip
 
     def forward(self, weights: tuple[Any, Any], tape: _Tape, first: int, last: int) -> None:
         n, order, (ahead, reverse) = self.layer.sizes[1], tape.order, tape.ways
@@ -125,8 +141,13 @@ class Bidirectional(Layer):
             turn(tape.x, 0, order, first, last, tape.x.shape[2], reverse.x, 0)
         for packed, way in zip(weights, tape.ways, strict=True):
             self.layer.forward(packed, way, first, last)
-        tape.y[first:last, :, :n] = ahead.y[first:last, :, :n]
-        turn(reverse.y, 0, order, first, last, n, tape.y, n)
+        y, f = tape.y[first:last, :, :n], ahead.y[first:last, :, :n]
+        if self.merge == CONCAT:
+            y[...] = f
+            turn(reverse.y, 0, order, first, last, n, tape.y, n)
+        else:
+            turn(reverse.y, 0, order, first, last, n, tape.turned, 0)
+            y[...] = MERGES[self.merge].y(f, tape.turned[first:last, :, :n])
 
     def backward(
         self,
@@ -139,16 +160,11 @@ class Bidirectional(Layer):
         scratch: Scratch,
     ) -> int:
         first, last, order = steps.first, steps.last, tape.order
-        n, down = self.layer.sizes[1], slice(steps.errors_from, last)
         errors = tape.errors_beside(dx)
-        errors.ahead[down, :, :n] = dy[down, :, :n]
-        turn(dy, n, order, first, last, n, errors.reverse, 0)
-        errors.reverse[first:last][order[first:last] < steps.errors_from] = 0
+        self._part(tape, steps, dy, errors)
         spans = steps, steps._replace(errors_from=first)
         below = dx, errors.dx
-        for i, part in enumerate(_apart(grads)):
-            for error in tape.ways[i].errors.values():
-                error[...] = 0
+        for i, part in enumerate(apart(grads)):
             self.layer.backward(
                 weights[i], tape.ways[i], spans[i], errors[i], below[i], part, scratch
             )
@@ -157,6 +173,29 @@ class Bidirectional(Layer):
         elif dx is not None:
             add_turned(errors.dx, order, first, last, dx)
         return first
+
+    def _part(self, tape: _Tape, steps: Span, dy: NDArray, errors: _Errors) -> None:
+        """The error of what each direction put out, from that of the output."""
+        (first, last), order, n = steps[:2], tape.order, self.layer.sizes[1]
+        down = slice(steps.errors_from, last), slice(None), slice(n)
+        if self.merge == CONCAT:
+            errors.ahead[down] = dy[down]
+            turn(dy, n, order, first, last, n, errors.reverse, 0)
+        else:
+            f, r = tape.ways[0].y[down], tape.turned[down]
+            by_f, by_r = MERGES[self.merge].slopes(f, r)
+            # The reverse direction's share is turned by way of the forward one's room.
+            errors.ahead[down] = by_r * dy[down]
+            turn(errors.ahead, 0, order, first, last, n, errors.reverse, 0)
+            errors.ahead[down] = by_f * dy[down]
+        errors.reverse[first:last][order[first:last] < steps.errors_from] = 0
+
+    def exact(self) -> Bidirectional:
+        return Bidirectional(self.layer.exact(), merge=self.merge)
+
+    def state_errors(self, weights: tuple[Any, Any], tape: _Tape, first: int) -> None:
+        for packed, way in zip(weights, tape.ways, strict=True):
+            self.layer.state_errors(packed, way, first)
 
     def step(
         self,
@@ -169,11 +208,12 @@ class Bidirectional(Layer):
         raise ValueError(f"{self} reads whole sequences, so it cannot run step by step")
 
     def settle(self, buffers: Mapping[str, NDArray], tapes: Sequence[_Tape]) -> None:
-        for i, part in enumerate(_apart(buffers)):
+        for i, part in enumerate(apart(buffers)):
             self.layer.settle(part, [tape.ways[i] for tape in tapes])
 
     def __str__(self) -> str:
-        return f"Bidirectional({self.layer})"
+        merge = "" if self.merge == CONCAT else f", merge={self.merge!r}"
+        return f"Bidirectional({self.layer}{merge})"
 
 
 class _Errors(NamedTuple):
@@ -193,12 +233,19 @@ class _Tape(Tape):
     ended : as in `Room`.
     order : (K, B) int64, which step the reverse direction reads at each row; and the other way.
     ways : the tape of the forward and of the reverse direction, the latter in that order.
+    turned : (K, B, n padded), what the reverse direction put out, in the order of the steps; no
+        rows if it lies in y.
     apart : `_Errors`; made when first needed.
     """
 
     ended: Marked | None = None
     order: NDArray | None = None
     ways: tuple[Tape, ...] = ()
+    turned: NDArray | None = None
+
+    def kept(self) -> dict[str, Kept]:
+        """The output alone: no update goes on from what another left."""
+        return {"y": Kept(self.y, 1, 0)}
 
     def errors_beside(self, dx: NDArray | None) -> _Errors:
         """`apart`, with a ``dx`` if one is given."""
@@ -211,23 +258,7 @@ class _Tape(Tape):
         return self.apart
 
     def arrays_in_all(self) -> list[NDArray]:
-        arrays = [*super().arrays_in_all(), self.order]
+        arrays = [*super().arrays_in_all(), self.order, self.turned]
         for way in self.ways:
             arrays += way.arrays_in_all()
         return arrays
-
-
-def _both(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    """The names of both directions."""
-    return {**shapes, **{name + _REVERSE: shape for name, shape in shapes.items()}}
-
-
-def _apart(arrays: Mapping[str, NDArray]) -> tuple[dict[str, NDArray], dict[str, NDArray]]:
-    """Those of the forward and of the reverse direction, as the layer inside calls them."""
-    ahead, reverse = {}, {}
-    for name, array in arrays.items():
-        if name.endswith(_REVERSE):
-            reverse[name.removesuffix(_REVERSE)] = array
-        else:
-            ahead[name] = array
-    return ahead, reverse

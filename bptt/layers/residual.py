@@ -80,6 +80,9 @@ class Residual(Layer):
     def sizes(self) -> tuple[int, int]:
         return self.layer.sizes
 
+    def states(self) -> dict[str, int]:
+        return self.layer.states()
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return self.layer.shapes()
 

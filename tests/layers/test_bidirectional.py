@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from helpers import (
     a_model,
+    a_state,
     an_input,
     assert_all_close,
     assert_close,
@@ -40,6 +41,10 @@ STACKS = [
     [Embedding(3, 2), Bidirectional(RNN(2, 2, "relu"))],
     [Linear(3, 4), Residual(Bidirectional(GRU(4, 2))), RNN(4, 2)],
     [Bidirectional(Residual(LSTM(3, 3))), Bidirectional(Mean(6))],
+    [Bidirectional(LSTM(3, 2), merge="sum"), Linear(2, 2)],
+    [Linear(3, 4), Residual(Bidirectional(GRU(4, 4), merge="mean")), RNN(4, 2)],
+    [Embedding(3, 2), Bidirectional(RNN(2, 9), merge="product"), Linear(9, 2)],
+    [LSTM(3, 2), Residual(Residual(Bidirectional(LSTM(2, 2), merge="product")))],
 ]
 """Where there are so few ids, embeddings are not written out: see below."""
 STEPS = 7
@@ -134,6 +139,60 @@ def test_the_gradient(layers, which, workers):
     if not model.reads_ids:
         assert_close(found.x, wanted.pop("x"))
     assert_all_close(found.params, wanted)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("which", ["none", "resets"])
+@pytest.mark.parametrize("layers", STACKS, ids=words)
+def test_both_directions_begin_and_end_in_states(layers, which, workers):
+    model, lanes = a_model(layers), 4
+    x, (resets, ended) = an_input(model, STEPS, lanes), some_marks(which, lanes)
+    state, final = a_state(model, lanes), {}
+    wanted = naive.forward_whole(layers, plain(model.params), x, resets, ended, plain(state), final)
+    y, after = model(x, state, workers=workers, **given(resets, ended))
+    assert_close(y, wanted, 1e-12)
+    assert_all_close(after, final, 1e-12)
+
+
+@pytest.mark.parametrize("which", MARKS)
+@pytest.mark.parametrize("layers", STACKS, ids=words)
+def test_the_gradient_of_the_state_in_which_both_directions_begin(layers, which):
+    model, lanes = a_model(layers), 4
+    x, (resets, ended) = an_input(model, STEPS, lanes), some_marks(which, lanes)
+    targets = np.random.default_rng(3).normal(size=(STEPS - 2, lanes, model.n_out))
+    state, mask = a_state(model, lanes), ~ended[2:]
+
+    def loss(tried):
+        y = naive.forward_whole(layers, plain(model.params), x, resets, ended, tried)
+        return naive.mean_loss(y, targets, mask)
+
+    found = bptt.gradients(
+        model, SquaredError(), x, targets, state, mask=mask, workers=2, **given(resets, ended)
+    )
+    assert_close(found.loss, loss(plain(state)), 1e-12)
+    assert_all_close(found.state, naive.complex_step(loss, plain(state)))
+
+
+@pytest.mark.parametrize("wrap", [lambda layer: layer, Residual], ids=["plain", "Residual"])
+@pytest.mark.parametrize("merge", ["concat", "sum", "mean", "product"])
+def test_the_gradient_of_a_merge_by_finite_differences(merge, wrap):
+    """Of the model itself, in float64: each parameter moved a little to either side."""
+    layer = Bidirectional(GRU(4, 2 if merge == "concat" else 4), merge=merge)
+    model = a_model([wrap(layer)])
+    x, state, targets = an_input(model, 5, 2), a_state(model, 2), np.ones((5, 2, 4))
+    found, size = bptt.gradients(model, SquaredError(), x, targets, state), 1e-4
+
+    def slopes(numbers):
+        for i in range(numbers.size):
+            begun, losses = numbers[i], []
+            for by in (size, -size, 2 * size, -2 * size):
+                numbers[i] = begun + by
+                losses.append(np.mean((model(x, state)[0] - targets) ** 2))
+            numbers[i] = begun
+            yield (8 * (losses[0] - losses[1]) - losses[2] + losses[3]) / (12 * size)
+
+    assert_close(found.params.flat, list(slopes(model.params.flat)), 1e-8)
+    assert_close(found.state.flat, list(slopes(state.flat)), 1e-8)
 
 
 def test_few_ids_are_looked_up():
@@ -258,6 +317,30 @@ def test_it_is_pytorchs_on_packed_sequences(kind):
                 assert_close(found.params[f"{i}.{ours}{reverse}"], grad)
 
 
+@pytest.mark.parametrize("kind", [RNN, LSTM, GRU])
+def test_its_states_are_pytorchs(kind):
+    """h_0 and h_n of both directions, and the gradient of h_0."""
+    torch = pytest.importorskip("torch")
+    model = a_model([Bidirectional(kind(3, 5)), Bidirectional(kind(10, 5))])
+    twin, names = torch_twin(torch, model, getattr(torch.nn, kind.__name__)), kind(1, 1).carried
+    x, targets, state = an_input(model, STEPS, 4), np.ones((STEPS, 4, 10)), a_state(model, 4)
+    places = [f"{i}.{{}}{end}" for i in range(2) for end in ("", "_reverse")]
+    theirs = [
+        torch.tensor(np.stack([state[p.format(n)] for p in places]), requires_grad=True)
+        for n in names
+    ]
+    y, after = twin(torch.from_numpy(x), tuple(theirs) if len(names) > 1 else theirs[0])
+    ((y - 1) ** 2).mean().backward()
+    found = bptt.gradients(model, SquaredError(), x, targets, state)
+    ours, final = model(x, state)
+    assert_close(ours, y.detach().numpy(), 1e-12)
+    for n, begun, end in zip(names, theirs, after if len(names) > 1 else [after], strict=True):
+        for i, place in enumerate(places):
+            assert_close(final[place.format(n)], end[i].detach().numpy(), 1e-12)
+            assert_close(found.state[place.format(n)], begun.grad[i].numpy())
+    assert_all_close(found.final_state, final, 1e-12)
+
+
 @pytest.mark.parametrize(
     ("layer", "error", "said"),
     [
@@ -276,8 +359,17 @@ def test_what_cannot_go_both_ways(layer, error, said):
         Bidirectional(layer)
 
 
+def test_merges():
+    assert str(Bidirectional(LSTM(3, 4), merge="sum")) == "Bidirectional(LSTM(3, 4), merge='sum')"
+    assert Bidirectional(LSTM(3, 4), merge="sum").sizes == (3, 4)
+    said = "merge must be one of 'concat', 'sum', 'mean', 'product', got 'max'"
+    with pytest.raises(ValueError, match=said):
+        Bidirectional(LSTM(3, 4), merge="max")
+
+
 def test_a_saved_model_is_the_same(tmp_path):
     layers = [Embedding(5, 4), Residual(Bidirectional(GRU(4, 2, reset_after=False))),
+              Residual(Bidirectional(RNN(4, 4), merge="mean")),
               Bidirectional(LSTM(4, 3, forget_bias=0.5)), Linear(6, 5)]  # fmt: skip
     model = a_model(layers, "float32")
     model.save(tmp_path / "model")
