@@ -80,12 +80,12 @@ class Forward:
 
         Returns
         -------
-        y : (T, B, O).
+        y : (T, B, O), zero where a step is skipped.
         state : after the last step.
         """
         steps, lanes = x.shape[:2]
         count = self.threads(lanes, steps) if workers is None else min(lanes, workers)
-        if marks.ended is None and self._few(steps, lanes):
+        if marks.skip is None and self._few(steps, lanes):
             y, after = self.steps.run(x, state.flat, marks.resets, count)
             return y, state.like(after)
         looks_up = self._ids <= worthwhile_ids(1, min(_ROWS, steps * lanes))
@@ -156,4 +156,6 @@ class _Shards:
             window.forward(self._weights, x[start:stop, first:last], marks.steps(start, stop))
             newest = window.y[window.stop - (stop - start) : window.stop]
             y[start:stop, first:last] = newest[..., :outputs]
+        if marks.skip is not None:
+            y[:, first:last][marks.skip] = 0
         window.read_state(final, first)

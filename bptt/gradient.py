@@ -15,7 +15,7 @@ from .layers.marks import Marks
 from .losses import Loss
 from .memory import Memory, check_memory, check_stretches
 from .model import Model
-from .task import Batch, Reach
+from .task import Batch, Reach, check_skip
 from .watch import flow
 from .workers import Workers
 
@@ -51,6 +51,7 @@ def value_and_grad(
     mask: NDArray | None = None,
     resets: NDArray | None = None,
     ended: NDArray | None = None,
+    skip: NDArray | None = None,
     seed: int | None = None,
     clip_delta: float | None = None,
     memory: Memory = None,
@@ -66,7 +67,9 @@ def value_and_grad(
     mask : (n, B) bool, False where a target does not count.
     resets : (T, B) bool, True where a new sequence begins: the state is zero there, and no error
         flows back from there.
-    ended : (T, B) bool, True where a lane has ended, and x is padding.
+    ended : (T, B) bool, True where a lane has ended, and x is padding: these steps are skipped.
+    skip : (T, B) bool, True where a step is passed over: the state stays as it was before it, the
+        error goes on to what was before, and no target counts there, whatever ``mask`` says.
     seed : of what is random in training, and a sign that layers should do what they do in training;
         None for what they do otherwise.
     clip_delta : largest norm of δ_t of a lane, as in `TBPTT`.
@@ -85,7 +88,7 @@ def value_and_grad(
     DataError : if an id or a float cannot be used.
     ShapeError : if a shape or a dtype does not fit.
     """
-    marks = _Given(mask, resets, ended, seed)
+    marks = _Given(mask, resets, ended, skip, seed)
     team, mean, _ = _window(
         model, loss, x, targets, state, marks, clip_delta, memory, workers, want_dx=False
     )
@@ -102,6 +105,7 @@ def gradients(
     mask: NDArray | None = None,
     resets: NDArray | None = None,
     ended: NDArray | None = None,
+    skip: NDArray | None = None,
     seed: int | None = None,
     clip_delta: float | None = None,
     memory: Memory = None,
@@ -111,7 +115,7 @@ def gradients(
 
     Parameters and errors are those of `value_and_grad`.
     """
-    marks = _Given(mask, resets, ended, seed)
+    marks = _Given(mask, resets, ended, skip, seed)
     team, mean, bound = _window(
         model, loss, x, targets, state, marks, clip_delta, memory, workers, want_dx=True
     )
@@ -131,13 +135,14 @@ class _Given(NamedTuple):
     mask: NDArray | None
     resets: NDArray | None
     ended: NDArray | None
+    skip: NDArray | None
     seed: int | None
 
     def marks(self, model: Model, steps: int, lanes: int) -> Marks:
         if self.seed is not None:
             check_seed(self.seed)
         drawn = keys(self.seed, 0, steps, lanes) if model.trains and self.seed is not None else None
-        return Marks(self.resets, self.ended, drawn)
+        return Marks(self.resets, check_skip(self.ended, self.skip, (steps, lanes)), drawn)
 
 
 def _window(

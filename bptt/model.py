@@ -21,7 +21,7 @@ from .layers import LAYERS, Layer
 from .layers.fit import check_stack
 from .layers.marks import Marks
 from .packed import together
-from .task import check_marks
+from .task import check_marks, check_skip
 
 __all__ = ["Model"]
 
@@ -123,6 +123,7 @@ class Model:
         resets: NDArray | None = None,
         ended: NDArray | None = None,
         workers: int | None = None,
+        skip: NDArray | None = None,
     ) -> tuple[NDArray, Block]:
         """Run over the steps of ``x``.
 
@@ -132,13 +133,14 @@ class Model:
         state : what an earlier call returned, to go on from there; zeros if None. In a layer that
             reads whole sequences it is where either direction begins.
         resets : (T, B) bool, True where a new sequence begins, before which the state is zero.
-        ended : (T, B) bool, True where a lane has ended, and x is padding.
+        ended : (T, B) bool, True where a lane has ended, and x is padding: these steps are skipped.
         workers : threads, each with a share of the lanes; as many as pay if None. Results are the
             same, to the bit, for any number.
+        skip : (T, B) bool, True where a step is passed over: the state stays as it was before it.
 
         Returns
         -------
-        y : (T, B, O).
+        y : (T, B, O), zero where a step is skipped.
         state : Block of the state after the last step, ``"1.h"`` -> (B, H).
 
         Raises
@@ -150,10 +152,10 @@ class Model:
         check_workers(workers)
         x = self.check_input(x)
         state = self.check_state(state, x.shape[1])
-        if resets is not None or ended is not None:
-            given = {"resets": resets, "ended": ended}
-            checked = {name: check_marks(name, m, x.shape[:2]) for name, m in given.items()}
-            return self._forward.run(x, state, Marks(**checked), workers)
+        if not (resets is None and ended is None and skip is None):
+            shape = x.shape[:2]
+            marks = Marks(check_marks("resets", resets, shape), check_skip(ended, skip, shape))
+            return self._forward.run(x, state, marks, workers)
         return self._forward.run(x, state, workers=workers)
 
     def advance(self, x: NDArray, before: NDArray) -> tuple[NDArray, NDArray]:

@@ -42,6 +42,13 @@ class Notes:
         for marked, given in zip(self.marked, marks, strict=True):
             marked.write(first, last, given)
 
+    def forget(self) -> None:
+        """Say nothing of any step."""
+        if self.said:
+            self.said = False
+            for marked in self.marked:
+                marked.forget()
+
     def resume(self) -> None:
         """Take what is in the rows for what was said."""
         self.said = True

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from .checks import check_kind
 from .data import Source
 from .model import Model
+from .task import check_skip
 
 __all__ = ["predict"]
 
@@ -35,8 +36,11 @@ def predict(model: Model, source: Source) -> NDArray:
     while reader.position < source.steps:
         begins, start = reader.begins, reader.position
         chunk = reader.take(source.left(start) if model.whole else _STEPS)
-        y, state = model(chunk.x, None if begins else state, chunk.resets, chunk.ended)
+        skip = check_skip(chunk.ended, chunk.skip, chunk.x.shape[:2])
+        y, state = model(chunk.x, None if begins else state, chunk.resets, skip=skip)
         valid = np.ones(y.shape[:2], np.bool_) if chunk.mask is None else chunk.mask
+        if skip is not None:
+            valid = valid & ~skip
         if source.targets_are_ids:
             valid = valid & (chunk.targets >= 0)
         places.append(source.places(start, reader.position)[valid])

@@ -207,7 +207,7 @@ class _Probe:
                 samples += errors.shape[1]
             if samples >= _SAMPLES:
                 break
-            _, state = self.model(batch.x, state, batch.marks.resets, batch.marks.ended)
+            _, state = self.model(batch.x, state, batch.marks.resets, skip=batch.marks.skip)
         if not found:
             raise ValueError(f"no target of the probe has {lags} steps before it")
         return np.concatenate(found, axis=1)

@@ -58,7 +58,7 @@ class Stack:
         lookup_ids: int,
         crew: Crew,
     ) -> None:
-        self.layers, self._x, self._fresh = layers, x, room.fresh
+        self.layers, self._x, self._marked = layers, x, (room.fresh, room.skip)
         self.tapes: list[Tape] = []
         for i, (layer, above) in enumerate(zip(layers, [*layers[1:], None], strict=True)):
             below = self.tapes[-1].y if self.tapes else x
@@ -94,12 +94,17 @@ class Stack:
         """Run steps ``first`` to ``last`` through ``count`` layers, or all, from the input up."""
         if weights is not self._weights:
             self._forget(weights, self._grads)
-        key = first, last, count, self._fresh.some
+        key = first, last, count, *self._said()
         calls = self._forward.get(key)
         if calls is None:
             listed = self._forward_calls(weights, first, last, count)
             calls = self._forward.keep(key, listed)
         perform(calls)
+
+    def _said(self) -> tuple[bool, bool]:
+        """Whether any step may say that a sequence begins, or that it is skipped."""
+        fresh, skip = self._marked
+        return fresh.some, skip.some
 
     def _forget(self, weights: ModelWeights, grads: Grads | None) -> None:
         """What was listed, which was for others than these."""
@@ -130,7 +135,7 @@ class Stack:
             self._take(errors)
         if weights is not self._weights or grads is not self._grads:
             self._forget(weights, grads)
-        key = steps, want_dx, self._fresh.some, errors is None
+        key = steps, want_dx, *self._said(), errors is None
         listed = self._backward.get(key)
         if listed is None:
             made = self._backward_calls(weights, grads, steps, want_dx, errors is None)

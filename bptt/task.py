@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .data import Chunk
     from .model import Model
 
-__all__ = ["Batch", "Reach", "check_marks"]
+__all__ = ["Batch", "Reach", "check_marks", "check_skip"]
 
 
 def check_marks(name: str, given: ArrayLike | None, shape: tuple[int, ...]) -> NDArray | None:
@@ -34,12 +34,27 @@ def check_marks(name: str, given: ArrayLike | None, shape: tuple[int, ...]) -> N
     return marks
 
 
+def check_skip(
+    ended: ArrayLike | None, skip: ArrayLike | None, shape: tuple[int, ...]
+) -> NDArray | None:
+    """The steps that are skipped: those after the end of a lane, and others; None if none is said.
+
+    Raises
+    ------
+    ShapeError : if either is something else than booleans of ``shape``.
+    """
+    ended, skip = check_marks("ended", ended, shape), check_marks("skip", skip, shape)
+    if ended is None or skip is None:
+        return skip if ended is None else ended
+    return ended | skip
+
+
 class Batch(NamedTuple):
     """What a window runs on.
 
     x : (k, B) ids or (k, B, I).
     targets : (n, B, ...) for the last n <= k steps, as the loss reads them.
-    valid : (n, B) bool.
+    valid : (n, B) bool, False where a step is skipped.
     count : how many are, in all lanes, also where it is a part.
     marks : of the k steps.
     """
@@ -53,7 +68,8 @@ class Batch(NamedTuple):
     @classmethod
     def of(cls, model: Model, loss: Loss, x: NDArray, targets: ArrayLike,
            mask: NDArray | None, marks: Marks = NOTHING) -> Batch:  # fmt: skip
-        """Check the targets and marks for ``x``, which has been checked.
+        """Check the targets, the mask and resets for ``x``, which has been checked, like the other
+        marks.
 
         Raises
         ------
@@ -63,10 +79,9 @@ class Batch(NamedTuple):
         if not 1 <= len(targets) <= len(x):
             raise ShapeError(f"targets have {len(targets)} steps, but x has {len(x)}")
         valid = loss.valid(targets, check_marks("mask", mask, targets.shape[:2]))
-        marks = marks._replace(
-            resets=check_marks("resets", marks.resets, x.shape[:2]),
-            ended=check_marks("ended", marks.ended, x.shape[:2]),
-        )
+        if marks.skip is not None:
+            valid = valid & ~marks.skip[len(x) - len(targets) :]
+        marks = marks._replace(resets=check_marks("resets", marks.resets, x.shape[:2]))
         return cls(x, targets, valid, int(np.count_nonzero(valid)), marks.or_nothing())
 
     def part(self, first: int, last: int) -> Batch:
@@ -88,7 +103,8 @@ class Batch(NamedTuple):
         newest = slice(None if losses is None else -losses, None)
         mask = None if chunk.mask is None else chunk.mask[newest]
         x = model.check_input(chunk.x)
-        marks = Marks(chunk.resets, chunk.ended, keys)
+        skip = check_skip(chunk.ended, chunk.skip, x.shape[:2])
+        marks = Marks(chunk.resets, skip, keys)
         return cls.of(model, loss, x, chunk.targets[newest], mask, marks)
 
 

@@ -104,6 +104,7 @@ class Window:
         state : "1.h" -> (lanes of all windows, H); this one's begin at ``first_lane``.
         """
         self.start = self.stop = self._kept = 0
+        self._notes.forget()
         for name, before in self._before.items():
             before.fill(0)
             if state is not None:
@@ -205,6 +206,8 @@ class Window:
         """
         first, last = self.stop, self.stop + len(x)
         self.x[first:last] = x
+        if marks.skip is not None:
+            self.x[first:last][marks.skip] = 0
         if self._notes.said or marks is not NOTHING:
             self._notes.write(first, last, marks)
         self._stack.forward(weights, first, last, count)

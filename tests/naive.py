@@ -229,12 +229,13 @@ def drawn(seed, first, steps, lanes, salt, units):
 
 
 def forward(layers, params, x, state, nudges=None, carried=None, resets=None, seed=None, first=0,
-            penalties=None):  # fmt: skip
+            penalties=None, skip=None):  # fmt: skip
     """y (..., T, B, O) and the final state.
 
     x : (T, B) ids or (..., T, B, I).
     nudges : layer -> (..., T, B, H), added to every h_t; the derivative by them is δ_t.
     resets : (T, B) bool, where the state is zero before the step.
+    skip : (T, B) bool, where the state after the step is that before it.
     seed : of what is random in training, whose steps before x are ``first``; None outside it.
     carried : "1.c" -> (..., T, B, H), added to the state after step t as the next step gets it.
     penalties : a list to which (..., B) is added for each step, what is added to its loss.
@@ -253,10 +254,12 @@ def forward(layers, params, x, state, nudges=None, carried=None, resets=None, se
         added = 0
         for i, layer in enumerate(layers):
             given = None if draws[i] is None else draws[i][t]
-            inner = innermost(layer)
+            inner, old = innermost(layer), own(state, i)
             if type(inner).__name__ == "ActivationPenalty" and given is not None:
-                added = added + penalty(inner, y, own(state, i))
-            y, new = step(layer, own(params, i), y, own(state, i), given)
+                added = added + penalty(inner, y, old)
+            y, new = step(layer, own(params, i), y, old, given)
+            if skip is not None:
+                new = {n: np.where(skip[t][:, None], old[n], value) for n, value in new.items()}
             if nudges is not None and i in nudges:
                 nudge = nudges[i][..., t, :, :]
                 y, new["h"] = y + nudge, new["h"] + nudge

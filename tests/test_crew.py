@@ -74,9 +74,10 @@ def window(layers, lanes, workers, dtype="float64", **options):
     model.params.flat[:] *= 0.3
     x, rng = an_input(model, steps, lanes), np.random.default_rng(4)
     targets = rng.normal(size=(steps - 2, lanes, model.n_out))
-    resets = rng.uniform(size=(steps, lanes)) < 0.2 if options.pop("resets") else None
+    resets, skip = (rng.uniform(size=(steps, lanes)) < 0.3 if said else None
+                    for said in options.pop("marks"))  # fmt: skip
     return gradients(
-        model, SquaredError(), x, targets, a_state(model, lanes), resets=resets, seed=5,
+        model, SquaredError(), x, targets, a_state(model, lanes), resets=resets, skip=skip, seed=5,
         workers=workers, **options,
     )  # fmt: skip
 
@@ -84,11 +85,11 @@ def window(layers, lanes, workers, dtype="float64", **options):
 @pytest.mark.usefixtures("divided")
 @pytest.mark.parametrize("layers", MODELS, ids=words)
 @pytest.mark.parametrize("lanes", [1, 4])
-@pytest.mark.parametrize("resets", [False, True], ids=["", "resets"])
+@pytest.mark.parametrize("marks", [(0, 0), (1, 0), (1, 1)], ids=["", "resets", "skip"])
 @pytest.mark.parametrize("memory", [None, "sqrt"], ids=["", "sqrt"])
-def test_a_crew_finds_what_one_finds(layers, lanes, resets, memory):
+def test_a_crew_finds_what_one_finds(layers, lanes, marks, memory):
     for workers in (2, 3)[: few(2)]:
-        options = {"resets": resets, "memory": memory}
+        options = {"marks": marks, "memory": memory}
         one, crew = (window(layers, lanes, count, **options) for count in (1, workers))
         assert_close(crew.loss, one.loss, ROUNDING)
         for name in ("params", "state", "final_state"):
@@ -109,18 +110,18 @@ def test_all_wait_for_what_the_first_does_for_each_id(slow, monkeypatch):
 
     monkeypatch.setattr(Lookup, slow, dawdle)
     layers = [Embedding(6, 5), LSTM(5, N)]
-    one, crew = (window(layers, 4, workers, resets=False) for workers in (1, 2))
+    one, crew = (window(layers, 4, workers, marks=(0, 0)) for workers in (1, 2))
     assert_all_close(crew.params, one.params, ROUNDING)
 
 
 @pytest.mark.usefixtures("divided")
 @pytest.mark.parametrize("layers", MODELS[:4], ids=words)
 def test_a_crew_bounds_errors_as_one_does(layers):
-    options = {"resets": False, "clip_delta": 0.01}
+    options = {"marks": (0, 0), "clip_delta": 0.01}
     one, crew = (window(layers, 2, workers, **options) for workers in (1, 2))
     assert_all_close(crew.params, one.params, 1e-12)
     assert_all_close(crew.flow, one.flow, 1e-12)
-    free = window(layers, 2, 1, resets=False)
+    free = window(layers, 2, 1, marks=(0, 0))
     assert any((one.params[name] != free.params[name]).any() for name in free.params)
 
 

@@ -36,7 +36,7 @@ def test_with_few_ids_the_tape_has_no_embeddings(workers):
     assert list(read_tapes(team.windows, KEEP)) == [
         "x",
         "resets",
-        "ended",
+        "skip",
         "1.h",
         "1.c",
         "1.z",
@@ -50,7 +50,7 @@ def test_what_is_read_is_what_the_oracle_finds(workers):
     model = a_model(MANY_IDS)
     team, x = after_a_while(model, workers)
     tapes, params = read_tapes(team.windows, KEEP), plain(model.params)
-    assert list(tapes) == ["x", "resets", "ended", "0.y", "1.h", "1.c", "1.z", "2.y", "3.h"]
+    assert list(tapes) == ["x", "resets", "skip", "0.y", "1.h", "1.c", "1.z", "2.y", "3.h"]
     assert np.array_equal(tapes["x"], x[-KEEP:])
     for row in range(KEEP + 1):
         steps = len(x) - KEEP + row
@@ -71,7 +71,7 @@ def test_of_grus_the_tape_has_what_r_multiplies(workers):
     model = a_model(GRUS)
     team, x = after_a_while(model, workers)
     tapes, params = read_tapes(team.windows, KEEP), plain(model.params)
-    assert list(tapes) == ["x", "resets", "ended", "1.h", "1.z", "1.m", "2.h", "2.z", "2.rh"]
+    assert list(tapes) == ["x", "resets", "skip", "1.h", "1.z", "1.m", "2.h", "2.z", "2.rh"]
     below = params["0.W"][x[-1]]
     for i, layer in enumerate(GRUS[1:], start=1):
         h = tapes[f"{i}.h"][-2]
@@ -87,7 +87,7 @@ def test_of_grus_the_tape_has_what_r_multiplies(workers):
 def test_of_a_normalised_lstm_the_tape_has_what_its_errors_need():
     model = a_model(LSTMS)
     tapes = read_tapes(after_a_while(model, 2)[0].windows, KEEP)
-    assert list(tapes) == ["x", "resets", "ended", "1.h", "1.c", "1.z", "1.xn", "1.hn", "1.scales",
+    assert list(tapes) == ["x", "resets", "skip", "1.h", "1.c", "1.z", "1.xn", "1.hn", "1.scales",
                            "2.h", "2.c", "2.z"]  # fmt: skip
     assert tapes["1.scales"].shape == (KEEP, LANES, 4)
     normed, scale = naive.standard(tapes["1.h"][:-1] @ model.params["1.Wh"])

@@ -61,7 +61,8 @@ USUAL = {"steps": 2, "older": 0, "keep": 0, "clip_delta": math.inf, "want_dx": F
          "scale": 0.1, "marks": "", "weights": 0, "grads": 0, "begins": True}  # fmt: skip
 OTHER = {"steps": 3, "older": 2, "keep": 3, "clip_delta": 1e-3, "want_dx": True, "targets": 1,
          "scale": 0.3, "weights": 1, "grads": 1, "begins": False}  # fmt: skip
-CHANGES = [{}, {"marks": "resets"}, {"marks": "keys"}, *({name: v} for name, v in OTHER.items())]
+MARKS = [{"marks": kind} for kind in ("resets", "skip", "keys")]
+CHANGES = [{}, *MARKS, *({name: v} for name, v in OTHER.items())]
 
 
 def _batch(model, given_, seed):
@@ -72,9 +73,12 @@ def _batch(model, given_, seed):
     marks = NOTHING
     if given_["marks"] == "resets":
         marks = Marks(resets=rng.random((steps, LANES)) < 0.4)
+    elif given_["marks"] == "skip":
+        marks = Marks(skip=rng.random((steps, LANES)) < 0.4)
     elif given_["marks"] == "keys" and model.trains:
         marks = Marks(keys=rng.integers(1, 2**60, (steps, LANES)).astype(np.uint64))
-    return Batch(x, goals, np.ones(goals.shape, bool), goals.size, marks)
+    valid = np.ones(goals.shape, bool) if marks.skip is None else ~marks.skip[steps - targets :]
+    return Batch(x, goals, valid, goals.size, marks)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -33,10 +33,11 @@ class Feed(Source):
 
     Parameters
     ----------
-    pieces : each x, or a tuple (x, targets) or (x, targets, resets). x is (n, B) integer ids or
-        (n, B, F) floats, without the axis of lanes if ``batch`` is None: (n,) or (n, F). targets
-        are (n, B) integers, -1 = ignore, or (n, B, O) floats, and the next x if they are None or
-        left out; resets (n, B) bool, True where a new sequence begins.
+    pieces : each x, or a tuple (x, targets), (x, targets, resets) or (x, targets, resets, skip). x
+        is (n, B) integer ids or (n, B, F) floats, without the axis of lanes if ``batch`` is None:
+        (n,) or (n, F). targets are (n, B) integers, -1 = ignore, or (n, B, O) floats, and the next
+        x if they are None or left out; resets (n, B) bool, True where a new sequence begins; skip
+        (n, B) bool, True where a step is passed over, as in `Stream`, but that x must be finite.
     batch : lanes, B; None for one lane, of which pieces say nothing.
 
     Raises
@@ -51,7 +52,7 @@ class Feed(Source):
         self._pieces: Iterator[Any] = iter(pieces)
         self._count, self._first = 0, 0
         self._x, self._targets = np.empty(0), None
-        self._resets = np.zeros((0, self.batch), np.bool_)
+        self._resets = self._skip = np.zeros((0, self.batch), np.bool_)
         self.steps = self.longest = _ENDLESS
         self._fill(1)
         if not len(self._x):
@@ -89,13 +90,15 @@ class Feed(Source):
         stop = min(stop, self.steps)
         rows = slice(0, stop - start)
         x = self._x[rows].copy()
+        resets, skip = self._resets[rows], self._skip[rows]
         if self._targets is None:
-            targets, ends = self._x[1 : stop - start + 1].copy(), self._resets[1 : stop - start + 1]
-            mask = ~ends if ends.any() else None
+            after = slice(1, stop - start + 1)
+            targets, none = self._x[after].copy(), skip | self._resets[after] | self._skip[after]
         else:
-            targets, mask = self._targets[rows].copy(), None
-        resets = self._resets[rows]
-        return Chunk(x, targets, mask, resets.copy() if resets.any() else None)
+            targets, none = self._targets[rows].copy(), skip
+        mask = ~none if none.any() else None
+        resets, skip = (m.copy() if m.any() else None for m in (resets, skip))
+        return Chunk(x, targets, mask, resets, skip=skip)
 
     def _skip_to(self, start: int) -> None:
         """Forget the steps before ``start``."""
@@ -103,6 +106,7 @@ class Feed(Source):
             self._fill(2)
             gone = min(start - self._first, max(1, len(self._x) - 1))
             self._x, self._resets = self._x[gone:], self._resets[gone:]
+            self._skip = self._skip[gone:]
             if self._targets is not None:
                 self._targets = self._targets[gone:]
             self._first += gone
@@ -116,17 +120,15 @@ class Feed(Source):
             else:
                 self._add(*(piece if isinstance(piece, tuple) else (piece,)))
 
-    def _add(self, x: Any, targets: Any = None, resets: Any = None) -> None:
+    def _add(self, x: Any, targets: Any = None, resets: Any = None, skip: Any = None) -> None:
         name = f"pieces[{self._count}]"
         x = self._laned(name, x, lowest=0)
         if self._count and (x.ndim, x.shape[2:]) != (self._x.ndim, self._x.shape[2:]):
             raise ShapeError(f"{name} has another form than the first: {x.shape}")
         if self._count and (targets is None) != (self._targets is None):
             raise ShapeError(f"{name} must have targets just if the first piece has")
-        marks = np.zeros((len(x), self.batch), np.bool_) if resets is None else np.asarray(resets)
-        marks = marks.reshape(-1, 1) if self._single else marks
-        if marks.shape != (len(x), self.batch) or marks.dtype != np.bool_:
-            raise ShapeError(f"resets of {name} must be ({len(x)}, {self.batch}) of bool")
+        resets = self._marks(f"resets of {name}", resets, len(x))
+        skip = self._marks(f"skip of {name}", skip, len(x))
         if targets is not None:
             targets = self._laned(f"targets of {name}", targets, lowest=IGNORE)
             if len(targets) != len(x):
@@ -134,8 +136,17 @@ class Feed(Source):
             old = self._targets if self._count else targets[:0]
             self._targets = np.concatenate([old, targets])
         self._x = np.concatenate([self._x, x]) if self._count else x
-        self._resets = np.concatenate([self._resets, marks])
+        self._resets = np.concatenate([self._resets, resets])
+        self._skip = np.concatenate([self._skip, skip])
         self._count += 1
+
+    def _marks(self, name: str, given: Any, steps: int) -> NDArray[np.bool_]:
+        """(n, B) of bool, checked; all False if None."""
+        marks = np.zeros((steps, self.batch), np.bool_) if given is None else np.asarray(given)
+        marks = marks.reshape(-1, 1) if self._single else marks
+        if marks.shape != (steps, self.batch) or marks.dtype != np.bool_:
+            raise ShapeError(f"{name} must be ({steps}, {self.batch}) of bool")
+        return marks
 
     def _laned(self, name: str, given: Any, lowest: int) -> NDArray:
         """(n, B) int32 or (n, B, F) floats, checked."""

@@ -38,14 +38,18 @@ class Padded(Source):
     batch : sequences side by side, B; None for all.
     mask : a list of (T_i,) bool, False where a target does not count, and may be NaN; only for
         targets of each step; None if all count.
+    skip : a list of (T_i,) bool, True where a step is passed over, as if it were not there: the
+        state stays as it was, and no target counts. A target for the whole sequence stands at the
+        last step that is not skipped. What lies there in ``sequences`` and ``targets`` may be
+        anything. None if no step is skipped.
     bucket : whether sequences of like length come together, so that little is padding.
     shuffle : whether the order is drawn anew in every pass.
     seed : of the order, a non-negative integer.
 
     Raises
     ------
-    DataError : if there is no sequence, one is empty, an id or a float cannot be used, or ``batch``
-        is not a positive integer.
+    DataError : if there is no sequence, one is empty or skipped as a whole, an id or a float cannot
+        be used, or ``batch`` is not a positive integer.
     ShapeError : if shapes, dtypes or lengths do not fit together.
 
     Attributes
@@ -54,6 +58,7 @@ class Padded(Source):
     lengths, starts : (N,), of each, and where it begins in ``column`` and ``targets``, which hold
         all of them end to end.
     there : (ΣT_i,) bool, where there is a target.
+    skip : (ΣT_i,) bool, where a step is skipped; None if none is.
     """
 
     def __init__(
@@ -63,20 +68,24 @@ class Padded(Source):
         batch: int | None = None,
         *,
         mask: Sequence[ArrayLike] | None = None,
+        skip: Sequence[ArrayLike] | None = None,
         bucket: bool = True,
         shuffle: bool = True,
         seed: int = 0,
     ) -> None:
         check_seed(seed)
-        arrays = _checked("sequences", sequences, lowest=0)
+        read = None if skip is None else _read(skip, sequences)
+        arrays = _checked("sequences", sequences, 0, read)
         self.lengths = np.array([len(array) for array in arrays])
+        self.skip = None if read is None else ~np.concatenate(read)
         self.count = len(arrays)
         self.batch = self.count if batch is None else whole("batch", batch, at_least=1)
         self.bucket, self.shuffle, self.seed = bucket, shuffle, seed
         self.starts = np.concatenate([[0], self.lengths.cumsum()[:-1]])
         self.longest = int(self.lengths.max())
-        self.column = Column("sequences, end to end", np.concatenate(arrays), lowest=0)
-        laid = self._laid(targets, mask)
+        kept = None if read is None else ~self.skip
+        self.column = Column("sequences, end to end", np.concatenate(arrays), 0, kept)
+        laid = self._laid(targets, mask, read)
         self.targets = Column("targets", laid, IGNORE, self.there)
         self.features, self.outputs = self.column.features, self.targets.features
         self.data_are_ids, self.targets_are_ids = self.column.ids, self.targets.ids
@@ -85,13 +94,21 @@ class Padded(Source):
         self.steps = self._plain.steps
 
     def _laid(
-        self, given: ArrayLike | Sequence[ArrayLike], mask: Sequence[ArrayLike] | None
+        self,
+        given: ArrayLike | Sequence[ArrayLike],
+        mask: Sequence[ArrayLike] | None,
+        read: Sequence[NDArray[np.bool_]] | None,
     ) -> NDArray:
-        """Targets of all sequences end to end; ``self.there`` says where they are."""
+        """Targets of all sequences end to end; ``self.there`` says where they are.
+
+        read : of each sequence the steps that are not skipped; None for all.
+        """
         total = int(self.lengths.sum())
         if isinstance(given, list | tuple) and any(np.ndim(target) for target in given):
             counts = [np.ones(n, np.bool_) for n in self.lengths] if mask is None else list(mask)
             _check_lengths("mask", counts, self.lengths)
+            if read is not None:
+                counts = [np.asarray(c, np.bool_) & r for c, r in zip(counts, read, strict=True)]
             _check_lengths("targets", given, self.lengths)
             arrays = _checked("targets", given, IGNORE, [np.asarray(c, np.bool_) for c in counts])
             self.there = np.concatenate(counts)
@@ -105,6 +122,8 @@ class Padded(Source):
                 f"list of arrays with one for each of its steps, got shape {targets.shape}"
             )
         ends = self.lengths.cumsum() - 1
+        if read is not None:
+            ends -= [int(r[::-1].argmax()) for r in read]
         self.there = np.zeros(total, np.bool_)
         self.there[ends] = True
         laid = np.zeros((total, *targets.shape[1:]), targets.dtype)
@@ -198,7 +217,9 @@ class Arranged(Source):
         mask = inside & data.there[where]
         x[~inside] = 0
         targets[~mask] = IGNORE if data.targets_are_ids else 0
-        return Chunk(x, targets, mask, ended=None if inside.all() else ~inside)
+        skip = None if data.skip is None else inside & data.skip[where]
+        skip = skip if skip is not None and skip.any() else None
+        return Chunk(x, targets, mask, ended=None if inside.all() else ~inside, skip=skip)
 
 
 def _checked(
@@ -226,6 +247,27 @@ def _checked(
                 f"{name}[{i}] has {_kind(column)}, but {name}[0] has {_kind(columns[0])}"
             )
     return [column.array for column in columns]
+
+
+def _read(skip: Sequence[ArrayLike], sequences: Sequence[ArrayLike]) -> list[NDArray[np.bool_]]:
+    """Of each sequence the steps that are not skipped.
+
+    Raises
+    ------
+    DataError, ShapeError : naming the first that does not fit, or is skipped as a whole.
+    """
+    _check_lengths("skip", skip, [len(sequence) for sequence in sequences])
+    read = []
+    for i, given in enumerate(skip):
+        marks = np.asarray(given)
+        if marks.dtype != np.bool_ or marks.ndim != 1:
+            raise ShapeError(
+                f"skip[{i}] must be ({len(marks)},) of bool, got {marks.shape} of {marks.dtype}"
+            )
+        if len(marks) and marks.all():
+            raise DataError(f"skip[{i}] leaves no step of sequences[{i}]")
+        read.append(~marks)
+    return read
 
 
 def _kind(column: Column) -> str:

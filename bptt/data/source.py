@@ -20,9 +20,10 @@ class Chunk(NamedTuple):
     x : (k, B) int32 ids, or (k, B, F) floats.
     targets : (k, B) int32 ids, -1 = ignore, or (k, B, O) floats.
     mask : (k, B) bool, False where a target does not count: where a lane has ended (x is 0 there,
-        the target -1 or 0.0), and in a burn-in; None if all count.
+        the target -1 or 0.0), where a step is skipped, and in a burn-in; None if all count.
     resets : (k, B) bool, True where a new sequence begins; None if none does.
     ended : (k, B) bool, True where a lane has ended; None if none has.
+    skip : (k, B) bool, True where a step is skipped though its lane has not ended; None if none is.
     """
 
     x: NDArray
@@ -30,6 +31,7 @@ class Chunk(NamedTuple):
     mask: NDArray[np.bool_] | None
     resets: NDArray[np.bool_] | None = None
     ended: NDArray[np.bool_] | None = None
+    skip: NDArray[np.bool_] | None = None
 
 
 class Source(ABC):

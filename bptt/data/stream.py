@@ -43,9 +43,12 @@ class Stream(Source):
         and no error flows back from there: as if each sequence were a lane of its own. With the
         next step as target, the last step of a sequence has none that counts.
     mask : (N,) bool, False where the target of a step does not count, and may be NaN; None if all
-        count. What lies in the data itself must be finite everywhere.
+        count. What lies in the data itself must be finite wherever it is not skipped.
+    skip : (N,) bool, True where a step is passed over, as if it were not there: the state stays as
+        it was, and neither its target counts nor, with the next step as target, it as a target.
+        What lies there in the data and the targets may be anything. None if no step is skipped.
     burn_in : steps at the beginning of each lane and of each sequence that are run without loss, so
-        that the state finds its feet.
+        that the state finds its feet; skipped ones are not among them.
     targets : what to predict: (N,) integer ids, -1 = ignore, or (N,) or (N, O) floats, step i
         belonging to step i of the data, which makes N pairs. If None, the next step of the data,
         which makes N - 1.
@@ -74,21 +77,25 @@ class Stream(Source):
         resets: ArrayLike | None = None,
         *,
         mask: ArrayLike | None = None,
+        skip: ArrayLike | None = None,
         burn_in: int = 0,
     ) -> None:
         self.batch = whole("batch", batch, at_least=1)
-        self._data = Column("data", data, lowest=0)
-        length = len(self._data.array)
-        self._mask = _checked("mask", mask, length)
+        length = len(data) if np.ndim(data) else 0
+        self._skip = _checked("skip", skip, length)
+        read = None if self._skip is None else ~self._skip
+        self._data = Column("data", data, 0, read)
+        self._mask = _both(_checked("mask", mask, length), read)
         self._shift = 1 if targets is None else 0
         self._targets = (
-            self._data if targets is None else (Column("targets", targets, IGNORE, self._mask))
+            self._data if targets is None else Column("targets", targets, IGNORE, self._mask)
         )
         if len(self._targets.array) != length:
             raise ShapeError(f"targets have {len(self._targets.array)} steps, data has {length}")
         self._resets = _checked("resets", resets, length)
         self._begins = None if self._resets is None else np.flatnonzero(self._resets)
         self.burn_in = whole("burn_in", burn_in, at_least=0)
+        self._read_before = None if read is None else np.cumsum(read) - read
         self.pairs = length - self._shift
         if self.pairs < self.batch:
             raise DataError(
@@ -126,19 +133,26 @@ class Stream(Source):
             targets[-1, self._ragged_from :] = IGNORE if self.targets_are_ids else 0
         resets = None if self._resets is None else self._resets[where]
         resets = resets if resets is not None and resets.any() else None
-        return Chunk(x, targets, mask, resets, ended)
+        skip = None if self._skip is None else self._skip[where]
+        skip = skip if skip is not None and skip.any() else None
+        return Chunk(x, targets, mask, resets, ended, skip)
 
     def _counts(self, where: NDArray[np.intp]) -> NDArray[np.bool_] | None:
         """Where targets count, but for the end of lanes; None for everywhere."""
         if self._resets is None and self._mask is None and not self.burn_in:
             return None
         counts = np.ones(where.shape, bool)
-        if self._resets is not None and self._shift:
-            counts &= ~self._resets[where + 1]
+        for none_before in (self._resets, self._skip):
+            if none_before is not None and self._shift:
+                counts &= ~none_before[where + 1]
         if self._mask is not None:
             counts &= self._mask[where]
         if self.burn_in:
-            counts &= where - self._begun(where) >= self.burn_in
+            begun = self._begun(where)
+            if self._read_before is None:
+                counts &= where - begun >= self.burn_in
+            else:
+                counts &= self._read_before[where] - self._read_before[begun] >= self.burn_in
         return counts
 
     def _begun(self, where: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -151,6 +165,15 @@ class Stream(Source):
 
     def __repr__(self) -> str:
         return f"Stream({self.pairs} pairs in {self.batch} lanes of {self.steps} time steps)"
+
+
+def _both(
+    some: NDArray[np.bool_] | None, others: NDArray[np.bool_] | None
+) -> NDArray[np.bool_] | None:
+    """Where both are True; None says that all are."""
+    if some is None or others is None:
+        return others if some is None else some
+    return some & others
 
 
 def _checked(name: str, given: ArrayLike | None, length: int) -> NDArray[np.bool_] | None:

@@ -12,6 +12,7 @@ from ..checks import check_amount
 from ..kernels.compile import kernel
 from ..kernels.target import padded, zeros
 from .parameterless import Parameterless
+from .skips import hold
 from .tape import Room, Span, Tape
 from .weights import Scratch
 
@@ -30,8 +31,9 @@ class ActivationPenalty(Parameterless):
     the means being over the n features. The penalty of a step belongs to its loss: it counts where
     that does and as much, so steps without a target, padding and the older steps of a window have
     none, and over a run each enters once. At the first step of a sequence there is no x_{t-1} and
-    no second term. Its error flows back to x_{t-1} as far as the window reaches; before that
-    x_{t-1} is a constant. Losses that are reported are those without penalties.
+    no second term; after steps that are skipped, x_{t-1} is that of the last one before them. Its
+    error flows back to x_{t-1} as far as the window reaches; before that x_{t-1} is a constant.
+    Losses that are reported are those without penalties.
 
     (Activation regularisation and temporal activation regularisation of Merity, Keskar & Socher
     2018, who divide the second by the number of pairs of steps within the window.)
@@ -64,15 +66,17 @@ class ActivationPenalty(Parameterless):
         shape = room.lanes, padded(self.n, room.dtype)
         h, seen = (zeros((room.rows + 1, *shape), room.dtype) for _ in range(2))
         arrays = _Arrays(
-            h, seen, zeros(shape, room.dtype), room.back, room.fresh.rows, room.keys.rows,
-            room.shares,
+            h, seen, zeros(shape, room.dtype), room.back, room.fresh.rows, room.skip.rows,
+            room.keys.rows, room.shares,
         )  # fmt: skip
         states = {"h": h, "seen": seen}
-        return Tape(x, h[1:], states, arrays, errors={"h": arrays.dh}, fresh=room.fresh)
+        marks = {"fresh": room.fresh, "skip": room.skip}
+        return Tape(x, h[1:], states, arrays, errors={"h": arrays.dh}, **marks)
 
     def forward(self, weights: None, tape: Tape, first: int, last: int) -> None:
         tape.states["h"][first + 1 : last + 1, :, : self.n] = tape.x[first:last, :, : self.n]
         tape.states["seen"][first + 1 : last + 1, :, : self.n] = 1
+        hold(tape, first, last)
 
     def backward(
         self,
@@ -86,6 +90,8 @@ class ActivationPenalty(Parameterless):
     ) -> int:
         # The oldest loss is no older than the oldest error, and reaches one step further back.
         first = max(steps.first, steps.errors_from - 1)
+        while first > steps.first and tape.skip.some and tape.skip.rows[first].any():
+            first -= 1
         dx = dy[:0] if dx is None else dx
         prices = 2 * self.alpha / self.n, 2 * self.beta / self.n
         _backward(tuple(tape.arrays), prices, dy, dx, tuple(steps._replace(first=first)))
@@ -114,7 +120,7 @@ class _Arrays(NamedTuple):
     """h, seen : in, (K+1, B, np).
     dh : in, out, (B, np), error of h: in, from beyond the last step; out, before the first.
     back : in, (K, B), weight of what comes back to each step.
-    fresh, keys, shares : in, (K, B), as in `Room`.
+    fresh, skip, keys, shares : in, (K, B), as in `Room`.
     """
 
     h: NDArray
@@ -122,6 +128,7 @@ class _Arrays(NamedTuple):
     dh: NDArray
     back: NDArray
     fresh: NDArray
+    skip: NDArray
     keys: NDArray
     shares: NDArray
 
@@ -143,6 +150,11 @@ def _backward(values, prices, dy, dx, span):
                 error = dh[b, j] * arrays.back[t, b] + of_size * h[t + 1, b, j]
                 if t >= steps.errors_from:
                     error += dy[t, b, j]
+                if arrays.skip[t, b]:
+                    dh[b, j], error = error, h.dtype.type(0.0)
+                    if len(dx):
+                        dx[t, b, j] = error
+                    continue
                 dh[b, j] = 0.0
                 if arrays.seen[t, b, j] > 0.0 and not arrays.fresh[t, b]:
                     change = of_change * (h[t + 1, b, j] - h[t, b, j])

@@ -32,7 +32,7 @@ class BatchNorm(Parameterless):
         y_t = γ (x_t - mean) / √(var + eps) + β
 
     In training, mean and var (the mean square, biased) are over the new steps of the update and the
-    lanes of the worker, steps after the end of a lane left out. After the update the running ones,
+    lanes of the worker, steps that are skipped left out. After the update the running ones,
     which are used outside training, go on by ``momentum`` towards those of all lanes of all
     workers. An older step that a window reaches back into (k1 < k2) keeps the statistics of the
     update in which it was new, as constants. (Ioffe & Szegedy 2015; between recurrent layers:
@@ -90,14 +90,14 @@ class BatchNorm(Parameterless):
         shape = room.rows, room.lanes, padded(self.n, room.dtype)
         arrays = _Arrays(*(zeros(shape, room.dtype) for _ in range(3)))
         gates = {"normed": (arrays.normed, 1), "factor": (arrays.factor, 1)}
-        own = {"keys": room.keys, "ended": room.ended, "batch": Moments.none(self.n)}
+        own = {"keys": room.keys, "skip": room.skip, "batch": Moments.none(self.n)}
         return _Tape(x, arrays.y, {}, arrays, gates, **own)
 
     def forward(self, weights: _Weights, tape: _Tape, first: int, last: int) -> None:
         mean, factor = weights.mean, weights.factor
         tape.new, tape.batch = first, Moments.none(self.n)
         if tape.keys.rows[first:last].any():
-            tape.batch = Moments.of(tape.x, tape.ended.rows, self.n, first, last)
+            tape.batch = Moments.of(tape.x, tape.skip.rows, self.n, first, last)
             mean, factor = tape.batch.mean, 1 / np.sqrt(tape.batch.var + self.eps)
         scale = weights.gamma, weights.beta
         _forward(tape.x, mean, factor, *scale, first, last, tuple(tape.arrays))
@@ -121,9 +121,9 @@ class BatchNorm(Parameterless):
         if dx is None:
             return min(start, new)
         shared = new_sums / max(1, tape.batch.count)
-        gamma, ended = weights.gamma, tape.ended.rows
-        _errors(arrays, gamma, dy, 0 * shared, ended, (start, start, new), dx)
-        _errors(arrays, gamma, dy, shared, ended, (start, new, last), dx)
+        gamma, skip = weights.gamma, tape.skip.rows
+        _errors(arrays, gamma, dy, 0 * shared, skip, (start, start, new), dx)
+        _errors(arrays, gamma, dy, shared, skip, (start, new, last), dx)
         return min(start, new)
 
     def step(
@@ -171,13 +171,12 @@ class _Arrays(NamedTuple):
 
 @dataclass(eq=False)
 class _Tape(Tape):
-    """keys, ended : as in `Room`.
+    """keys : as in `Room`.
     new : the first of the newest steps.
     batch : the statistics of these steps, if those normalised them; else of nothing.
     """
 
     keys: Marked | None = None
-    ended: Marked | None = None
     new: int = 0
     batch: Moments | None = None
 
@@ -210,22 +209,22 @@ def _add_sums(values, dy, first, last, sums):
 
 
 @kernel
-def _errors(values, gamma, dy, shared, ended, steps, dx):
+def _errors(values, gamma, dy, shared, skip, steps, dx):
     """dx (K, B, np) out.
 
     values : `_Arrays` as a plain tuple.
     gamma : in, (n,).
     dy : in, (K, B, np), read from the first of ``steps`` on.
     shared : in, (2, n) float64, what goes back through the statistics.
-    ended : in, (K, B), whose x did not count in them.
+    skip : in, (K, B), whose x did not count in them.
     steps : from which errors come, and the first and the last to write.
     """
     arrays = _Arrays(*values)
     normed, factor = arrays.normed, arrays.factor
     errors_from, first, last = steps
     for t in range(first, last):
-        for b in range(ended.shape[1]):
-            counts = 0.0 if ended[t, b] else 1.0
+        for b in range(skip.shape[1]):
+            counts = 0.0 if skip[t, b] else 1.0
             for j in range(gamma.size):
                 error = np.float64(dy[t, b, j]) if t >= errors_from else 0.0
                 back = shared[1, j] + normed[t, b, j] * shared[0, j]

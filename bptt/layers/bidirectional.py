@@ -14,7 +14,6 @@ from ..kernels.target import padded, zeros
 from .base import Layer
 from .both_ways import apart, both, joined
 from .lookup import Lookup
-from .marks import Marked
 from .merge import CONCAT, MERGES, check_merge
 from .reversal import add_turned, reverse_order, turn
 from .tape import Kept, Room, Span, Tape
@@ -35,8 +34,8 @@ class Bidirectional(Layer):
         y_t = [f_t, r_t]      f: layer(x_1 ... x_T),  r: layer'(x_T ... x_1), turned round again
 
     (Schuster & Paliwal 1997; PyTorch's ``bidirectional=True``.) Where a lane holds several
-    sequences, or padding after them, each direction reads each sequence by itself, from its first
-    step to its last or the other way. In padding ``y`` means nothing.
+    sequences, each direction reads each by itself, from its first step to its last or the other
+    way, and passes over what is skipped, such as padding, where ``y`` means nothing.
 
     It reads whole sequences, and what would cut a sequence is refused. Memory grows with the
     longest.
@@ -127,13 +126,13 @@ class Bidirectional(Layer):
         order = np.zeros((room.rows, room.lanes), np.int64)
         turned = zeros((0 if self.merge == CONCAT else room.rows, *y.shape[1:]), room.dtype)
         return _Tape(
-            x, y, states, None, errors=errors, fresh=room.fresh, ended=room.ended, order=order,
+            x, y, states, None, errors=errors, fresh=room.fresh, skip=room.skip, order=order,
             ways=ways, turned=turned,
         )  # fmt: skip
 
     def forward(self, weights: tuple[Any, Any], tape: _Tape, first: int, last: int) -> None:
         n, order, (ahead, reverse) = self.layer.sizes[1], tape.order, tape.ways
-        reverse_order(tape.fresh.rows, tape.ended.rows, first, last, order)
+        reverse_order(tape.fresh.rows, tape.skip.rows, first, last, order)
         if isinstance(tape.x, Lookup):
             reverse.x.table = tape.x.table
             reverse.x.ids[first:last] = np.take_along_axis(tape.x.ids, order[first:last], axis=0)
@@ -230,7 +229,6 @@ class _Errors(NamedTuple):
 class _Tape(Tape):
     """The tapes of both directions, with their outputs side by side.
 
-    ended : as in `Room`.
     order : (K, B) int64, which step the reverse direction reads at each row; and the other way.
     ways : the tape of the forward and of the reverse direction, the latter in that order.
     turned : (K, B, n padded), what the reverse direction put out, in the order of the steps; no
@@ -238,7 +236,6 @@ class _Tape(Tape):
     apart : `_Errors`; made when first needed.
     """
 
-    ended: Marked | None = None
     order: NDArray | None = None
     ways: tuple[Tape, ...] = ()
     turned: NDArray | None = None

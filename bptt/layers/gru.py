@@ -94,7 +94,8 @@ class GRU(Recurrent):
         gates = {"z": (arrays.z, self.gates), inner: (arrays[1], 1)}
         errors = {"h": arrays.dh}
         seen = measures(arrays.norms), measures(arrays.slopes)
-        return Tape(x, h[1:], {"h": h}, arrays, gates, errors, room.fresh, *seen, crew=room.crew)
+        own = {"crew": room.crew, "skip": room.skip}
+        return Tape(x, h[1:], {"h": h}, arrays, gates, errors, room.fresh, *seen, **own)
 
     def step(
         self,
@@ -115,7 +116,7 @@ class GRU(Recurrent):
         """With room for two sums at once; each has a bias."""
         return Scratch.sizes(self.n_in + self.n + 2, self.n, self.gates, dtype)
 
-    def state_errors(self, weights: Any, tape: Tape, first: int) -> None:
+    def _state_errors(self, weights: Any, tape: Tape, first: int) -> None:
         self._form.state_errors(weights, tape, first)
 
     def _run(self, arrays: Any, weights: Any, first: int, last: int, member: Member) -> list[Call]:

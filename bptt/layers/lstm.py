@@ -135,9 +135,8 @@ class LSTM(Recurrent):
         if self.layer_norm:
             gates |= lstm_norm.kept(arrays)
         seen = measures(arrays.norms), measures(arrays.slopes)
-        return Tape(
-            x, arrays.h[1:], states, arrays, gates, errors, room.fresh, *seen, crew=room.crew
-        )
+        own = {"crew": room.crew, "skip": room.skip}
+        return Tape(x, arrays.h[1:], states, arrays, gates, errors, room.fresh, *seen, **own)
 
     def step(
         self,
@@ -157,11 +156,11 @@ class LSTM(Recurrent):
             step_plain(x, wx, wh, b, before, after, start)
         return after[start : start + len(x) * self.n].reshape(len(x), self.n)
 
-    def state_errors(self, weights: Any, tape: Tape, first: int) -> None:
+    def _state_errors(self, weights: Any, tape: Tape, first: int) -> None:
         if self.layer_norm:
             lstm_norm.state_errors(weights, tape)
         else:
-            super().state_errors(weights, tape, first)
+            super()._state_errors(weights, tape, first)
 
     def _run(self, arrays: Any, weights: Any, first: int, last: int, member: Member) -> list[Call]:
         return self._form.run(arrays, weights, self.n, first, last, member)

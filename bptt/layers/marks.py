@@ -15,12 +15,12 @@ class Marks(NamedTuple):
     """What is said of k steps of B lanes; None where there is nothing to say.
 
     resets : (k, B) bool, True where a new sequence begins, before which the state is zero.
-    ended : (k, B) bool, True where a lane has ended, and x is padding.
+    skip : (k, B) bool, True where state and loss pass over a step: padding, or a gap.
     keys : (k, B) uint64, from which layers draw that are random in training; None outside it.
     """
 
     resets: NDArray | None = None
-    ended: NDArray | None = None
+    skip: NDArray | None = None
     keys: NDArray | None = None
 
     def or_nothing(self) -> Marks:
@@ -41,11 +41,11 @@ class Marks(NamedTuple):
 
     def filled(self, steps: int, lanes: int) -> Marks:
         """With zeros, which say nothing, instead of None, but for the keys."""
-        resets, ended = (
+        resets, skip = (
             np.zeros((steps, lanes), np.bool_) if marks is None else marks
-            for marks in (self.resets, self.ended)
+            for marks in (self.resets, self.skip)
         )
-        return Marks(resets, ended, self.keys)
+        return Marks(resets, skip, self.keys)
 
     def after(self, older: Marks) -> Marks:
         """Those of the steps that ``older`` is said of, and then these."""
@@ -77,8 +77,8 @@ class Marked:
 
         trains : whether a layer looks at the keys; if not, there is no room for them.
         """
-        resets, ended = (cls(np.zeros((rows, lanes), np.bool_)) for _ in range(2))
-        return Marks(resets, ended, cls(np.zeros((rows if trains else 0, lanes), np.uint64)))
+        resets, skip = (cls(np.zeros((rows, lanes), np.bool_)) for _ in range(2))
+        return Marks(resets, skip, cls(np.zeros((rows if trains else 0, lanes), np.uint64)))
 
     def write(self, first: int, last: int, given: NDArray | None) -> None:
         """Say ``given`` of steps ``first`` to ``last``."""
@@ -87,3 +87,9 @@ class Marked:
             self.some = self.some or bool(given.any())
         elif self.some:
             self.rows[first:last] = 0
+
+    def forget(self) -> None:
+        """Say nothing of any step."""
+        if self.some:
+            self.rows.fill(0)
+            self.some = False

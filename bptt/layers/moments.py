@@ -28,10 +28,10 @@ class Moments(NamedTuple):
         return cls(0, *np.zeros((2, n)))
 
     @classmethod
-    def of(cls, x: NDArray, ended: NDArray, n: int, first: int, last: int) -> Moments:
-        """Of steps ``first`` to ``last`` of x (K, B, n or wider), but where ``ended`` (K, B)."""
+    def of(cls, x: NDArray, skip: NDArray, n: int, first: int, last: int) -> Moments:
+        """Of steps ``first`` to ``last`` of x (K, B, n or wider), but where ``skip`` (K, B)."""
         mean, var = np.zeros((2, n))
-        return cls(_moments(x, ended, first, last, mean, var), mean, var)
+        return cls(_moments(x, skip, first, last, mean, var), mean, var)
 
     @classmethod
     def pooled(cls, parts: Sequence[Moments]) -> Moments:
@@ -44,25 +44,25 @@ class Moments(NamedTuple):
 
 
 @kernel
-def _moments(x, ended, first, last, mean, var):
-    """Over the steps and lanes that are not ``ended``: their number is returned.
+def _moments(x, skip, first, last, mean, var):
+    """Over the steps and lanes that are not skipped: their number is returned.
 
     x : in, (K, B, n or wider).
-    ended : in, (K, B).
+    skip : in, (K, B).
     mean, var : in, zero; out, (n,) float64.
     """
     n, count = mean.size, 0
     for t in range(first, last):
-        for b in range(ended.shape[1]):
-            if not ended[t, b]:
+        for b in range(skip.shape[1]):
+            if not skip[t, b]:
                 count += 1
                 for j in range(n):
                     mean[j] += x[t, b, j]
     for j in range(n):
         mean[j] /= max(1, count)
     for t in range(first, last):
-        for b in range(ended.shape[1]):
-            if not ended[t, b]:
+        for b in range(skip.shape[1]):
+            if not skip[t, b]:
                 for j in range(n):
                     away = x[t, b, j] - mean[j]
                     var[j] += away * away

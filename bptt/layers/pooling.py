@@ -90,8 +90,8 @@ class _Running(Parameterless):
     def tape(self, x: NDArray, room: Room) -> Tape:
         shape = room.lanes, padded(self.n, room.dtype)
         h, count = (zeros((room.rows + 1, *shape), room.dtype) for _ in range(2))
-        norms = np.zeros((1, room.rows, room.lanes))
-        arrays = _Arrays(x, h, count, zeros(shape, room.dtype), room.back, room.fresh.rows, norms)
+        norms, marks = np.zeros((1, room.rows, room.lanes)), (room.fresh.rows, room.skip.rows)
+        arrays = _Arrays(x, h, count, zeros(shape, room.dtype), room.back, *marks, norms)
         states, errors = {"h": h, "count": count}, {"h": arrays.dh}
         return Tape(x, h[1:], states, arrays, errors=errors, fresh=room.fresh, norms=norms[0])
 
@@ -173,7 +173,7 @@ class _Arrays(NamedTuple):
     h, count : in, out, (K+1, B, np).
     dh : scratch, (B, np), δ_t.
     back : in, (K, B), weight of what comes back to each step.
-    fresh : in, (K, B), whether a new sequence begins.
+    fresh, skip : in, (K, B), whether a new sequence begins, or the step is skipped.
     norms : out, (1, K, B) float64, ‖δ_t‖.
     """
 
@@ -183,6 +183,7 @@ class _Arrays(NamedTuple):
     dh: NDArray
     back: NDArray
     fresh: NDArray
+    skip: NDArray
     norms: NDArray
 
 
@@ -202,6 +203,8 @@ def _moved(h, x, w):
 
 @kernel
 def _weight_at(arrays, kind, t, b, j):
+    if arrays.skip[t, b]:
+        return 0.0
     count = 0.0 if arrays.fresh[t, b] else arrays.count[t, b, j]
     return _weight(kind, arrays.x[t, b, j], arrays.h[t, b, j], count)
 
@@ -213,6 +216,11 @@ def _forward(values, kind, n, first, last):
     x, h, count = arrays.x, arrays.h, arrays.count
     for t in range(first, last):
         for b in range(h.shape[1]):
+            if arrays.skip[t, b]:
+                kept = 0.0 if arrays.fresh[t, b] else 1.0
+                for j in range(n):
+                    h[t + 1, b, j], count[t + 1, b, j] = kept * h[t, b, j], kept * count[t, b, j]
+                continue
             for j in range(n):
                 w = _weight_at(arrays, kind, t, b, j)
                 h[t + 1, b, j] = _moved(h[t, b, j], x[t, b, j], w)

@@ -24,6 +24,7 @@ from ..kernels.target import empty
 from .base import Layer, check_size
 from .feedback import FedBack
 from .resets import cleared, stretches
+from .skips import edges, hold, over, put_aside, unchanged
 from .tape import Span, Tape
 from .weights import PackedWeights, Scratch
 
@@ -95,13 +96,14 @@ class Recurrent(FedBack):
         return Scratch.sizes(self.n_in + self.n + 1, self.n, self.gates, dtype)
 
     def forward(self, weights: RecurrentWeights, tape: Tape, first: int, last: int) -> None:
-        if not tape.fresh.some:
+        if not tape.marked:
             perform(self.forward_calls(weights, tape, first, last))
             return
         tape.crew.run(partial(weights.wx.products, tape.x, first, last, tape.arrays.z))
-        for stretch in stretches(tape.fresh, first, last):
-            with cleared(tape, stretch[:1]):
-                tape.crew.run(partial(self._run, tape.arrays, weights, *stretch))
+        for start, stop in stretches(tape, first, last, over):
+            with cleared(tape, [start]):
+                tape.crew.run(partial(self._run, tape.arrays, weights, start, stop))
+            hold(tape, start, stop)
 
     def forward_calls(
         self, weights: RecurrentWeights, tape: Tape, first: int, last: int
@@ -110,7 +112,7 @@ class Recurrent(FedBack):
             products = weights.wx.products(tape.x, first, last, tape.arrays.z, member)
             return products + self._run(tape.arrays, weights, first, last, member)
 
-        if tape.fresh.some:
+        if tape.marked:
             return super().forward_calls(weights, tape, first, last)
         return tape.crew.calls(whole)
 
@@ -131,7 +133,7 @@ class Recurrent(FedBack):
             return self._gradients(weights, tape, arrays, steps, dx, grads, scratch, member)
 
         arrays = tape.arrays if steps.consume else apart(tape)
-        if tape.fresh.some:
+        if tape.marked:
             way = [partial(back_by_stretches, self, weights, tape, steps, loop, gradients)]
         else:
             way = tape.crew.calls(lambda member: loop(steps, member) + gradients(member))
@@ -139,6 +141,11 @@ class Recurrent(FedBack):
         return [partial(setattr, tape, "used", arrays), *way, *joining], steps.first
 
     def state_errors(self, weights: RecurrentWeights, tape: Tape, first: int) -> None:
+        with unchanged(tape, first):
+            self._state_errors(weights, tape, first)
+
+    def _state_errors(self, weights: RecurrentWeights, tape: Tape, first: int) -> None:
+        """`state_errors`, where no lane is skipped."""
         weights.wh.back_step(tape.used.dz, first, tape.errors["h"])
 
     @abstractmethod
@@ -182,17 +189,18 @@ def back_by_stretches(
     loop: Callable[[Span, Member], list[Call]],
     gradients: Callable[[Member], list[Call]],
 ) -> None:
-    """The way back where sequences may begin on the tape: first the loop, the newest stretch first.
+    """The way back where sequences may begin on the tape, or steps may be skipped: first the loop,
+    the newest stretch first.
 
     loop : lists a member's loop back through a part of ``steps``.
     gradients : lists its gradients, of all steps.
     """
-    parts = stretches(tape.fresh, steps.first, steps.last)
+    parts = stretches(tape, steps.first, steps.last, edges)
     for start, stop in reversed(parts):
-        with cleared(tape, [start]):
+        with cleared(tape, [start]), put_aside(tape, start, stop):
             tape.crew.run(partial(loop, steps._replace(first=start, last=stop)))
-            if start > steps.first:
-                layer.state_errors(weights, tape, start)
+        if start > steps.first:
+            layer.state_errors(weights, tape, start)
     with cleared(tape, [start for start, _ in parts]):
         tape.crew.run(gradients)
 

@@ -11,24 +11,29 @@ one beginning to the next, and the row before a stretch is zero just while it ru
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .marks import Marked
 from .tape import Tape
 
 __all__ = ["cleared", "stretches"]
 
+Changes: TypeAlias = Callable[[Tape, int, int], NDArray[np.bool_]]
 
-def stretches(fresh: Marked, first: int, last: int) -> list[tuple[int, int]]:
+
+def stretches(tape: Tape, first: int, last: int, changes: Changes) -> list[tuple[int, int]]:
     """The steps ``first`` to ``last``, cut before each at which some lane begins anew.
 
-    fresh : as in `Room`.
+    changes : of `skips`, where else to cut if some steps are skipped.
     """
-    inside = fresh.rows[first + 1 : last]
+    inside = tape.fresh.rows[first + 1 : last]
+    if tape.skip.some:
+        inside = inside | changes(tape, first, last)
     if not inside.any():
         return [(first, last)]
     cuts = first + 1 + np.flatnonzero(inside.any(axis=1))

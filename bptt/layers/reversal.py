@@ -1,11 +1,11 @@
 """Every sequence of a lane reversed in its place.
 
-So it begins and ends at the same rows as before, and padding stays where it is: what is said of
-steps holds either way::
+So it begins and ends at the same rows as before, and steps that are skipped, such as padding, stay
+where they are: what is said of steps holds either way::
 
-    step                 0 1 2 3 4 5 6 7
-    in its lane          a b c d|p q . .      | a new sequence begins, . padding
-    reversed             d c b a|q p . .
+    step                 0 1 2 3 4 5 6 7 8
+    in its lane          a b . c d|p q . .      | a new sequence begins, . skipped
+    reversed             d c . b a|q p . .
 """
 
 from __future__ import annotations
@@ -16,20 +16,26 @@ __all__ = ["add_turned", "reverse_order", "turn"]
 
 
 @kernel
-def reverse_order(fresh, ended, first, last, order):
-    """fresh, ended (K, B) in; order (K, B) out: sequence by sequence from its last step that is
-    not padding back to its first, and padding as it is."""
+def reverse_order(fresh, skip, first, last, order):
+    """fresh, skip (K, B) in; order (K, B) out: sequence by sequence from its last step back to its
+    first, and those that are skipped as they are."""
     for b in range(order.shape[1]):
         begin = first
         while begin < last:
             stop = begin + 1
             while stop < last and not fresh[stop, b]:
                 stop += 1
-            end = stop
-            while end > begin and ended[end - 1, b]:
-                end -= 1
             for t in range(begin, stop):
-                order[t, b] = begin + end - 1 - t if t < end else t
+                order[t, b] = t
+            front, back = begin, stop - 1
+            while front < back:
+                if skip[front, b]:
+                    front += 1
+                elif skip[back, b]:
+                    back -= 1
+                else:
+                    order[front, b], order[back, b] = back, front
+                    front, back = front + 1, back - 1
             begin = stop
 
 

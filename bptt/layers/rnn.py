@@ -91,8 +91,8 @@ class RNN(Recurrent):
             norms=np.zeros((room.crew.size, rows, lane_count)),
         )
         kind, own = (OmegaTape, OmegaTape.own(room, width)) if self.omega else (Tape, {})
-        own |= {"errors": {"h": arrays.dh}, "fresh": room.fresh, "crew": room.crew}
-        own["norms"] = measures(arrays.norms)
+        own |= {"errors": {"h": arrays.dh}, "fresh": room.fresh, "skip": room.skip}
+        own |= {"norms": measures(arrays.norms), "crew": room.crew}
         return kind(x, h[1:], {"h": h}, arrays, **own)
 
     def step(

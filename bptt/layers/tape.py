@@ -46,7 +46,8 @@ class Room(NamedTuple):
     lookup_ids : the most ids for which the layer above wants a `Lookup`; 0 if it reads none.
     back : (K, B), by which the error that comes back to a step from the next is multiplied.
     fresh : the steps before which the state is zero, whatever the row before says.
-    ended : the steps that are padding, after the last of a lane's sequence.
+    skip : the steps that state and loss pass over, such as padding: the state after one is that
+        before it, its input is zero, and no error comes down to it.
     keys : of each step and lane, from which a layer draws that is random in training; zero outside.
     salt : of the layer, so that no two draw the same.
     shares : (K, B), by which the newest update multiplies the loss of each step: zero without a
@@ -60,7 +61,7 @@ class Room(NamedTuple):
     lookup_ids: int
     back: NDArray
     fresh: Marked
-    ended: Marked
+    skip: Marked
     keys: Marked
     salt: int
     shares: NDArray
@@ -95,7 +96,7 @@ class Tape:
     errors : state name -> (B, padded): in, the error that arrives from beyond the last step; out,
         after `Layer.backward`, in the first of them δ of the first step; and after
         `Layer.state_errors`, the error of the state that came in.
-    fresh : as in `Room`; None for layers without state.
+    fresh, skip : as in `Room`; None for layers without state.
     norms : (K, B) float64, ‖δ_t‖ before clipping; None for layers without state.
     slopes : (K, G) float64, the slope of each gate's activation, added up over lanes and units,
         padding included, as `Layer.backward` met it; None for layers without gates.
@@ -114,6 +115,12 @@ class Tape:
     apart: Any = None
     used: Any = None
     crew: Crew = field(default_factory=Crew)
+    skip: Marked | None = None
+
+    @property
+    def marked(self) -> bool:
+        """Whether at some steps a sequence may begin, or some may be skipped."""
+        return self.fresh.some or self.skip.some
 
     def kept(self) -> dict[str, Kept]:
         """By name, what later updates need of steps that an earlier one ran."""

@@ -24,9 +24,10 @@ __all__ = ["VariationalDropout"]
 class VariationalDropout(Parameterless):
     """y_t = x_t m / (1 - p) while training, each m 0 with probability p and 1 otherwise.
 
-    m is drawn for each feature of each lane where a sequence begins, and stays until the next one
-    begins, across windows and updates. Outside training y_t = x_t. (Gal & Ghahramani 2016, for
-    what goes from layer to layer; the locked dropout of Merity et al. 2018.)
+    m is drawn for each feature of each lane where a sequence begins, at the first step of it that
+    is not skipped, and stays until the next one begins, across windows and updates. Outside
+    training y_t = x_t. (Gal & Ghahramani 2016, for what goes from layer to layer; the locked
+    dropout of Merity et al. 2018.)
 
     Parameters
     ----------
@@ -54,13 +55,13 @@ class VariationalDropout(Parameterless):
         shape = room.lanes, padded(self.n, room.dtype)
         y, mask = (zeros((room.rows + more, *shape), room.dtype) for more in (0, 1))
         return _Tape(
-            x, y, {"mask": mask}, None, {"y": (y, 1)}, fresh=room.fresh, keys=room.keys,
-            salt=room.salt,
+            x, y, {"mask": mask}, None, {"y": (y, 1)}, fresh=room.fresh, skip=room.skip,
+            keys=room.keys, salt=room.salt,
         )  # fmt: skip
 
     def forward(self, weights: None, tape: _Tape, first: int, last: int) -> None:
         mask, keys, n = tape.states["mask"], tape.keys.rows, self.n
-        _draw(mask, tape.fresh.rows, keys, tape.salt, self.p, n, first, last)
+        _draw(mask, tape.fresh.rows, tape.skip.rows, keys, tape.salt, self.p, n, first, last)
         _drop(tape.x, mask, keys, n, first, last, tape.y)
 
     def backward(
@@ -103,8 +104,8 @@ class _Tape(Tape):
 
 
 @kernel
-def _draw(mask, fresh, keys, salt, p, n, first, last):
-    """mask (K+1, B, np) in, out; fresh and keys (K, B) in."""
+def _draw(mask, fresh, skip, keys, salt, p, n, first, last):
+    """mask (K+1, B, np) in, out; fresh, skip and keys (K, B) in."""
     kept = mask.dtype.type(1.0 / (1.0 - p))
     for t in range(first, last):
         for b in range(mask.shape[1]):
@@ -113,7 +114,7 @@ def _draw(mask, fresh, keys, salt, p, n, first, last):
                 now = mask[t, b, j]
                 if fresh[t, b]:
                     now = mask.dtype.type(0.0)
-                if now == 0.0 and key != 0:
+                if now == 0.0 and key != 0 and not skip[t, b]:
                     now = mask.dtype.type(-1.0) if uniform(key, salt, j) < p else kept
                 mask[t + 1, b, j] = now
 

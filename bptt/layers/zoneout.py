@@ -23,6 +23,7 @@ from .marks import Marked
 from .recurrent import Recurrent, apart, back_by_stretches
 from .resets import cleared, stretches
 from .rnn import RNN
+from .skips import hold, over
 from .tape import Room, Span, Tape
 from .weights import Scratch
 from .zone import Zone, draw
@@ -131,15 +132,16 @@ class Zoneout(Layer):
         errors = {"h": zone.dh, "c": zone.dc} if has_c else {"h": zone.dh}
         return _Tape(
             x, inner.y, inner.states, inner.arrays, gates, errors, inner.fresh, inner.norms,
-            inner.slopes, zone=zone, keys=room.keys, salt=room.salt,
+            inner.slopes, skip=room.skip, zone=zone, keys=room.keys, salt=room.salt,
         )  # fmt: skip
 
     def forward(self, weights: Any, tape: _Tape, first: int, last: int) -> None:
         self._draw(tape, first, last)
         perform(weights.wx.products(tape.x, first, last, tape.arrays.z))
-        for start, stop in stretches(tape.fresh, first, last):
+        for start, stop in stretches(tape, first, last, over):
             with cleared(tape, [start]):
                 self._loops.run(self.layer, tape.arrays, tape.zone, weights, start, stop)
+            hold(tape, start, stop)
 
     def _draw(self, tape: _Tape, first: int, last: int) -> None:
         for i, (name, share) in enumerate(self._shares.items()):

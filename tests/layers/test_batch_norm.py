@@ -36,7 +36,7 @@ def is_batch_norm(layer):
     return isinstance(naive.innermost(layer), BatchNorm)
 
 
-def forward(layers, params, x, state, moments, resets=None):
+def forward(layers, params, x, state, moments, resets=None, skip=None):
     """y, what came into each BatchNorm, and the final state: layer by layer.
 
     moments : from the layer's number and its x (..., T, B, n) to its mean and variance.
@@ -54,7 +54,7 @@ def forward(layers, params, x, state, moments, resets=None):
         else:
             start = {f"0.{name}": s for name, s in naive.own(state, i).items()}
             named = {f"0.{name}": p for name, p in own.items()}
-            x, after = naive.forward([layer], named, x, start, resets=resets)
+            x, after = naive.forward([layer], named, x, start, resets=resets, skip=skip)
             final |= {f"{i}.{name}": s for name, s in naive.own(after, 0).items()}
     return x, came, final
 
@@ -91,20 +91,21 @@ BOUNDS = {1: [0, 3], 2: [0, 1, 3], 3: [0, 1, 2, 3]}
 @pytest.mark.parametrize("workers", BOUNDS)
 @pytest.mark.parametrize("layers", STACKS, ids=words)
 def test_the_gradient_in_training(layers, workers):
-    """All steps are new; some lanes have ended, and yet have targets and errors."""
+    """All steps are new; some are skipped, and count nowhere."""
     model = a_model(layers)
     x, state, targets = an_input(model, 6, 3), a_state(model, 3), np.ones((4, 3, model.n_out))
-    resets, ended = np.zeros((2, 6, 3), bool)
-    resets[3, 1] = ended[4:, 0] = ended[5:, 2] = True
+    resets, ended, skip = np.zeros((3, 6, 3), bool)
+    resets[3, 1] = ended[4:, 0] = ended[5:, 2] = skip[:2, 0] = skip[2:4, 2] = True
     found = bptt.gradients(model, SquaredError(), x, targets, state, seed=0, resets=resets,
-                           ended=ended, workers=workers)  # fmt: skip
+                           ended=ended, skip=skip, workers=workers)  # fmt: skip
+    skip |= ended
 
     def loss(tried):
         def moments(i, came):
-            return by_worker(came, ~ended, BOUNDS[workers])
+            return by_worker(came, ~skip, BOUNDS[workers])
 
-        y, *_ = forward(layers, tried, tried.get("x", x), plain(state), moments, resets)
-        return naive.mean_loss(y, targets)
+        y, *_ = forward(layers, tried, tried.get("x", x), plain(state), moments, resets, skip)
+        return naive.mean_loss(y, targets, ~skip[2:])
 
     params = plain(model.params)
     assert_close(found.loss, loss(params), 1e-12)
