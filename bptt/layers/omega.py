@@ -82,7 +82,7 @@ def _least(dtype: DTypeLike) -> float:
 
 @kernel
 def _find_units(dz, norms, limits, fresh, skip, first, last, units):
-    """dz (K, B, Hp) in; norms (K, B) in, ‖δ_t‖ before it is bounded; fresh, skip (K, B) in; units out.
+    """dz (K, B, Hp), norms (K, B), ‖δ_t‖ before it is bounded, fresh and skip (K, B) in; units out.
 
     limits : the least norm that counts, and the bound.
     """
