@@ -41,6 +41,10 @@ class Notes:
         self.said = True
         for marked, given in zip(self.marked, marks, strict=True):
             marked.write(first, last, given)
+        skip = self.marked.skip
+        if skip.some and not skip.stops:
+            rows = skip.rows[max(0, first - 1) : last]
+            skip.stops = bool((rows[:-1] & ~rows[1:]).any())
 
     def forget(self) -> None:
         """Say nothing of any step."""
@@ -53,7 +57,7 @@ class Notes:
         """Take what is in the rows for what was said."""
         self.said = True
         for marked in self.marked:
-            marked.some = True
+            marked.some = marked.stops = True
 
     def share(self, start: int, first: int, valid: NDArray, scale: float) -> None:
         """The losses of the steps from ``first`` on are multiplied by ``scale`` where ``valid``.

@@ -101,10 +101,10 @@ class Stack:
             calls = self._forward.keep(key, listed)
         perform(calls)
 
-    def _said(self) -> tuple[bool, bool]:
-        """Whether any step may say that a sequence begins, or that it is skipped."""
+    def _said(self) -> tuple[bool, bool, bool]:
+        """What lists depend on of the steps' marks."""
         fresh, skip = self._marked
-        return fresh.some, skip.some
+        return fresh.some, skip.some, skip.stops
 
     def _forget(self, weights: ModelWeights, grads: Grads | None) -> None:
         """What was listed, which was for others than these."""
@@ -133,6 +133,8 @@ class Stack:
         """As `Window.go_back`."""
         if errors is not None:
             self._take(errors)
+            skip = self._marked[1]
+            skip.stops = skip.some  # What arrives in a lane that is skipped has to be put aside.
         if weights is not self._weights or grads is not self._grads:
             self._forget(weights, grads)
         key = steps, want_dx, *self._said(), errors is None

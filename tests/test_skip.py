@@ -450,7 +450,7 @@ def test_what_was_said_of_a_pass_is_forgotten_with_it():
     (tape,) = trainer.team.windows[0].tapes
     assert tape.skip.some
     trainer.team.begin()
-    assert not tape.marked
+    assert not tape.skip.some
     assert not tape.skip.rows.any()
 
 

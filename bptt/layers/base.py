@@ -122,8 +122,8 @@ class Layer(Options):
         """Run steps ``first`` to ``last``."""
 
     def forward_calls(self, weights: Any, tape: Tape, first: int, last: int) -> list[Call]:
-        """What `forward` does, listed: to be done again and again while ``tape.fresh.some`` and
-        ``tape.skip.some`` stay as they are."""
+        """What `forward` does, listed: to be done again and again while ``some`` and ``stops`` of
+        ``tape.fresh`` and ``tape.skip`` stay as they are."""
         return [partial(self.forward, weights, tape, first, last)]
 
     def backward(

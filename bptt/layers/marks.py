@@ -66,10 +66,12 @@ class Marked:
 
     rows : (K, B), zero where there is nothing to say.
     some : whether there may be anything else; where there is not, nothing need be looked up.
+    stops : of skipped steps, whether loops over time have to stop there.
     """
 
     rows: NDArray
     some: bool = False
+    stops: bool = False
 
     @classmethod
     def of(cls, rows: int, lanes: int, trains: bool) -> Marks:
@@ -92,4 +94,4 @@ class Marked:
         """Say nothing of any step."""
         if self.some:
             self.rows.fill(0)
-            self.some = False
+            self.some = self.stops = False

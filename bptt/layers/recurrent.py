@@ -96,7 +96,7 @@ class Recurrent(FedBack):
         return Scratch.sizes(self.n_in + self.n + 1, self.n, self.gates, dtype)
 
     def forward(self, weights: RecurrentWeights, tape: Tape, first: int, last: int) -> None:
-        if not tape.marked:
+        if not tape.stops:
             perform(self.forward_calls(weights, tape, first, last))
             return
         tape.crew.run(partial(weights.wx.products, tape.x, first, last, tape.arrays.z))
@@ -112,9 +112,10 @@ class Recurrent(FedBack):
             products = weights.wx.products(tape.x, first, last, tape.arrays.z, member)
             return products + self._run(tape.arrays, weights, first, last, member)
 
-        if tape.marked:
+        if tape.stops:
             return super().forward_calls(weights, tape, first, last)
-        return tape.crew.calls(whole)
+        held = [partial(hold, tape, first, last)] if tape.skip.some else []
+        return tape.crew.calls(whole) + held
 
     def backward_calls(
         self,
@@ -133,7 +134,7 @@ class Recurrent(FedBack):
             return self._gradients(weights, tape, arrays, steps, dx, grads, scratch, member)
 
         arrays = tape.arrays if steps.consume else apart(tape)
-        if tape.marked:
+        if tape.stops:
             way = [partial(back_by_stretches, self, weights, tape, steps, loop, gradients)]
         else:
             way = tape.crew.calls(lambda member: loop(steps, member) + gradients(member))

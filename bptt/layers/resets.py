@@ -32,7 +32,7 @@ def stretches(tape: Tape, first: int, last: int, changes: Changes) -> list[tuple
     changes : of `skips`, where else to cut if some steps are skipped.
     """
     inside = tape.fresh.rows[first + 1 : last]
-    if tape.skip.some:
+    if tape.skip.stops:
         inside = inside | changes(tape, first, last)
     if not inside.any():
         return [(first, last)]

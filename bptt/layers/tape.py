@@ -118,9 +118,10 @@ class Tape:
     skip: Marked | None = None
 
     @property
-    def marked(self) -> bool:
-        """Whether at some steps a sequence may begin, or some may be skipped."""
-        return self.fresh.some or self.skip.some
+    def stops(self) -> bool:
+        """Whether loops over time may have to stop: where a sequence begins, where a lane goes on
+        after skipped steps, or where an error arrives at some."""
+        return self.fresh.some or self.skip.stops
 
     def kept(self) -> dict[str, Kept]:
         """By name, what later updates need of steps that an earlier one ran."""
