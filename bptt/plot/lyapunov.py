@@ -16,13 +16,17 @@ if TYPE_CHECKING:
 
 __all__ = ["lyapunov"]
 
+_FARTHEST = 1e150
+"""Far beyond it the ticks of a logarithmic axis are no numbers any more."""
+
 
 def lyapunov(spectrum: JacobianSpectrum, ax: Axes | None = None) -> Axes:
     """Draw the Lyapunov exponents in order, and beside them the Jacobian's singular values over k.
 
     Where the largest exponent λ₁ is below zero, gradients vanish on the long run; above, they
     explode. The singular values of the whole state's Jacobian over k steps tell it step by step:
-    largest, median and smallest. What is zero, or below the rounding of the largest, is left out.
+    largest, median and smallest. What is below the rounding of the largest is left out, and what is
+    not between 1e-150 and 1e150. Where a sequence begins they start again.
 
     The place of ``ax`` is shared between two panels; the right one is the figure's newest Axes.
 
@@ -72,7 +76,8 @@ def _draw_singular_values(ax: Axes, spectrum: JacobianSpectrum) -> None:
     values = np.asarray(spectrum.state_values, float)
     k = np.arange(1, len(values) + 1)
     rounding = values.shape[1] * np.finfo(float).eps
-    seen = np.where(values > rounding * values[:, :1], values, np.nan)
+    drawn = (values > rounding * values[:, :1]) & (values > 1 / _FARTHEST) & (values < _FARTHEST)
+    seen = np.where(drawn, values, np.nan)
     ax.set_yscale("log")
     lines = {"largest": seen[:, 0]}
     if values.shape[1] > 2:

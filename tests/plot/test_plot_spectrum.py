@@ -118,6 +118,16 @@ def test_singular_values_over_k_without_those_that_are_rounding():
     assert np.isnan(lines["smallest"][1]).sum() == 25
 
 
+def test_singular_values_beyond_float64_are_left_out():
+    values = np.array([[2.0, 1.0], [1e149, 1e140], [1e157, 1e156], [np.inf, 3.0], [1e-155, 0]])
+    beside = plot.lyapunov(spectrum_of(values, np.array([0.7, 0.1]))).figure.axes[-1]
+    for line, wanted in zip(beside.lines, ([2, 1e149], [1, 1e140]), strict=True):
+        assert np.array_equal(line.get_ydata(), [*wanted, *[np.nan] * 3], equal_nan=True)
+    assert_fits(beside.figure)
+    far = np.geomspace(1e-149, 1e149, 60)[:, np.newaxis] * [1, 1e-12]
+    assert_fits(plot.lyapunov(spectrum_of(far, np.array([0.7, 0.1]))).figure)
+
+
 def test_a_spectrum_of_a_model():
     model = bptt.Model([bptt.LSTM(2, 4)])
     x = np.random.default_rng(0).normal(size=(20, 1, 2)).astype(np.float32)
