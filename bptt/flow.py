@@ -21,12 +21,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from .checks import check_count, check_kind
 from .decay import decay_rate
+from .layers.marks import Marks
 from .layers.tape import Span
 from .layers.whole import check_whole
 from .losses import Loss
 from .model import Model
 from .packed import ModelWeights, gradient_parts
-from .task import Batch
+from .task import Batch, check_skip
 from .window import Window
 
 __all__ = ["GradientFlow", "gradient_flow"]
@@ -46,9 +47,9 @@ class GradientFlow:
     """‖∂ℓ_t/∂h_{t-k}‖ for losses at steps t and lags k.
 
     norms : ``"1.h"`` -> (T, lags), or (T, lags, B) lane by lane; also ``"1.c"`` for an LSTM. nan
-        where step t has no loss, or t - k is before the first step. h_t and c_t are the state after
-        step t: ∂h is the error through the output and through the next step's gates, ∂c that
-        through the next step's cell.
+        where step t has no loss, t - k is before the first step of its sequence, or either is
+        skipped. h_t and c_t are the state after step t: ∂h is the error through the output and
+        through the next step's gates, ∂c that through the next step's cell.
     window : k2, the window that the verdicts speak of; None for none.
     """
 
@@ -73,7 +74,7 @@ class GradientFlow:
         """β, by which the curve falls or grows a step, fitted to the later half of the lags where
         anything is left."""
         curve = self._seen(name)
-        curve = curve[curve > _TINY * curve.max(initial=0)]
+        curve = curve[curve > _TINY * np.nanmax(curve, initial=0)]
         return decay_rate(curve, len(curve) // 2)
 
     def half_life(self, name: str) -> float:
@@ -81,7 +82,7 @@ class GradientFlow:
         curve = self._seen(name)
         if not curve.size:
             return math.nan
-        after = curve[curve.argmax() :]
+        after = curve[np.nanargmax(curve) :]
         below = np.flatnonzero(after <= after[0] / 2)
         return float(below[0]) if below.size else math.inf
 
@@ -115,12 +116,12 @@ class GradientFlow:
         return norms if norms.ndim == 2 else norms.swapaxes(1, 2).reshape(-1, norms.shape[1])
 
     def _seen(self, name: str) -> NDArray:
-        """The curve, as far back as some loss reaches."""
+        """The curve, as far back as some loss reaches; nan at lags where all is padding."""
         curve = self.curve(name)
-        return curve[: np.isfinite(curve).sum()]
+        return curve[: np.flatnonzero(np.isfinite(curve)).max(initial=-1) + 1]
 
     def _held(self, name: str) -> NDArray:
-        curve = self._seen(name)
+        curve = np.nan_to_num(self._seen(name))
         total = curve.sum()
         return curve.cumsum() / total if total > 0 else np.ones(len(curve))
 
@@ -136,6 +137,9 @@ def gradient_flow(
     state: Mapping[str, NDArray] | None = None,
     *,
     mask: NDArray | None = None,
+    resets: NDArray | None = None,
+    ended: NDArray | None = None,
+    skip: NDArray | None = None,
     lags: int | None = None,
     per_lane: bool = False,
     window: int | None = None,
@@ -148,6 +152,10 @@ def gradient_flow(
     targets : (n, B) integers or (n, B, O) floats, for the last n <= T steps.
     state : to start from; zeros if None.
     mask : (n, B) bool, False where a target does not count.
+    resets : (T, B) bool, True where a new sequence begins: the state is zero there, and a loss
+        reaches back no further.
+    ended, skip : (T, B) bool, True where a lane has ended, and x is padding, or a step is passed
+        over: it has no loss, and errors go through it as they are. A lag counts it like any other.
     lags : how far back; T if None.
     per_lane : whether to keep lanes apart instead of their mean; T · lags · B numbers a layer.
     window : k2, for the verdicts to speak of.
@@ -166,7 +174,7 @@ def gradient_flow(
     check_whole(model.layers, "gradient_flow follows errors back in time; gradients gives them all")
     x = model.check_input(x)
     steps, lanes = x.shape[:2]
-    batch = Batch.of(model, loss, x, targets, mask)
+    batch = Batch.of(model, loss, x, targets, mask, Marks(resets, check_skip(ended, skip, x.shape[:2])))
     state = model.check_state(state, lanes)
     lags = steps if lags is None else min(int(lags), steps)
     run = _Run(model, loss, batch, state)
@@ -192,11 +200,15 @@ class _Run:
     ) -> None:
         self.model, self.valid = model, batch.valid
         self.steps, self.lanes = batch.x.shape[:2]
+        marks = batch.marks.filled(self.steps, self.lanes)
+        numbers = np.arange(self.steps)[:, np.newaxis]
+        self.begun = np.maximum.accumulate(np.where(marks.resets, numbers, 0))
+        self.there = ~marks.skip
         self.weights = ModelWeights(model.layers, model.params, model.buffers)
         self.weights.pack(back=True)
         self.window = Window(model.layers, self.lanes, self.steps, model.dtype, backward=True)
         self.window.begin(state)
-        self.window.forward(self.weights, batch.x)
+        self.window.forward(self.weights, batch.x, batch.marks)
         self.window.add_losses(loss, batch)
         self.grads = gradient_parts(model.params.like(), model.layers)
 
@@ -209,19 +221,29 @@ class _Run:
         window.resume(1)
         window.dy[0] = self.window.dy[first:last].reshape(window.dy[0].shape)
         errors = self.model.zero_state(count * self.lanes)
-        valid = self.valid[len(self.valid) - self.steps + np.arange(first, last)]
         for lag in range(min(lags, last)):
             gone = max(0, lag - first)
             self._fill(window, first - lag, gone, count)
             window.go_back(self.weights, self.grads, Span(0, 1, int(lag > 0)), errors=errors)
-            found = self._norms(window, errors)
             rows = slice(first + gone, last)
+            seen = self._seen(rows, lag)
             yield (
                 lag,
                 rows,
-                {name: np.where(valid, norms, np.nan)[gone:] for name, norms in found.items()},
+                {
+                    name: np.where(seen, norms[gone:], np.nan)
+                    for name, norms in self._norms(window, errors).items()
+                },
             )
             window.read_state_errors(self.weights, errors, row=0)
+
+    def _seen(self, rows: slice, lag: int) -> NDArray[np.bool_]:
+        """(rows, B), whether the loss of a step counts, and the step ``lag`` before belongs to its
+        sequence."""
+        losses = np.arange(rows.start, rows.stop)
+        valid = self.valid[losses - (self.steps - len(self.valid))]
+        within = losses[:, np.newaxis] - lag >= self.begun[rows]
+        return valid & within & self.there[rows] & self.there[losses - lag]
 
     def _fill(self, window: Window, first: int, gone: int, count: int) -> None:
         """Put the rows from ``first`` on side by side into the one row of ``window``.

@@ -30,7 +30,7 @@ class Gradients(NamedTuple):
     x : (T, B, I), gradient of the input; None for ids.
     state : Block, gradient of the state that came in.
     final_state : Block, the state after the last step.
-    flow : ``"1.h"`` -> (T,) norms of δ_t, the newest last.
+    flow : ``"1.h"`` -> (T,) norms of δ_t, the newest last; ``"1.h_reverse"`` as in `Step`.
     """
 
     loss: float

@@ -23,7 +23,8 @@ class Step:
     grads : Block, the gradient before clipping and penalties; the next update overwrites it.
     k1, k2 : its new steps, and how many steps its error flowed back.
     flow : ``"1.h"`` -> (k2,) norms of δ_t over all lanes, the newest last; nan for steps before
-        the first of the pass.
+        the first of the pass. Of a `Bidirectional` also ``"1.h_reverse"``, δ_t of the reverse
+        direction at the same steps t, where what earlier steps send arrives.
     rate : the learning rate; 0 if there was no valid target.
     """
 

@@ -130,7 +130,7 @@ class RecomputedWindow:
         for name, rows in self._errors.items():
             errors[name][first_lane : first_lane + self.lanes] = rows
 
-    def norms(self, i: int) -> NDArray:
+    def norms(self, i: int, way: int = 0) -> NDArray:
         """As `Window.norms`."""
         return self._norms[i]
 

@@ -20,7 +20,7 @@ from .layers.tape import Span
 from .layers.whole import check_whole
 from .model import Model
 from .packed import ModelWeights, gradient_parts
-from .task import check_marks
+from .task import check_marks, check_skip
 from .window import Window
 
 __all__ = ["JacobianSpectrum", "jacobian_spectrum"]
@@ -51,6 +51,7 @@ def jacobian_spectrum(
     *,
     resets: NDArray | None = None,
     ended: NDArray | None = None,
+    skip: NDArray | None = None,
     burn_in: int | None = None,
 ) -> JacobianSpectrum:
     """Singular values and Lyapunov exponents along the trajectory that ``x`` drives.
@@ -65,8 +66,8 @@ def jacobian_spectrum(
     resets : (T, 1) bool, True where a new sequence begins: no change of an earlier state comes that
         far. The singular values are from there on by the zero state that it begins with, and the
         exponents leave the step out.
-    ended : (T, 1) bool, True where the lane has ended, and x is padding, which is no step: what
-        comes back has no row for it.
+    ended, skip : (T, 1) bool, True where the lane has ended, and x is padding, or a step is passed
+        over: it is no step, and what comes back has no row for it.
     burn_in : the first steps, which the exponents leave out. The basis turns meanwhile towards the
         directions that grow most, across resets. A quarter of the steps if None. Of a linear
         network, exponents that differ by g from their neighbours are the logarithms of the
@@ -88,7 +89,7 @@ def jacobian_spectrum(
     if not any(layer.flowing for layer in model.layers):
         raise ValueError(f"{model} has no recurrent layer, so no state whose Jacobian to take")
     steps, begins = _steps(
-        len(x), check_marks("resets", resets, x.shape[:2]), check_marks("ended", ended, x.shape[:2])
+        len(x), check_marks("resets", resets, x.shape[:2]), check_skip(ended, skip, x.shape[:2])
     )
     counted = _counted(begins, burn_in)
     outputs = _outputs(model)
@@ -110,11 +111,11 @@ def jacobian_spectrum(
     return JacobianSpectrum(np.array(values), np.array(whole), exponents)
 
 
-def _steps(count: int, resets: NDArray | None, ended: NDArray | None) -> tuple[NDArray, NDArray]:
-    """Which of ``count`` steps are no padding, and before which of these a sequence begins."""
-    steps = np.arange(count) if ended is None else np.flatnonzero(~ended[:, 0])
+def _steps(count: int, resets: NDArray | None, skip: NDArray | None) -> tuple[NDArray, NDArray]:
+    """Which of ``count`` steps are not skipped, and before which of these a sequence begins."""
+    steps = np.arange(count) if skip is None else np.flatnonzero(~skip[:, 0])
     if not steps.size:
-        raise ValueError(f"ended must leave a step, but all {count} are padding")
+        raise ValueError(f"ended and skip must leave a step, but all {count} are skipped")
     begun = np.zeros(count, int) if resets is None else resets[:, 0].cumsum()
     return steps, np.diff(begun[steps], prepend=0) > 0
 

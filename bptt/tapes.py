@@ -15,7 +15,7 @@ from .kernels.target import lanes_of
 from .packed import layer_number
 from .recompute import AnyWindow
 
-__all__ = ["read_tapes", "write_tapes"]
+__all__ = ["natural", "read_tapes", "write_tapes"]
 
 
 def read_tapes(windows: Sequence[AnyWindow], keep: int) -> dict[str, NDArray]:
@@ -31,7 +31,7 @@ def read_tapes(windows: Sequence[AnyWindow], keep: int) -> dict[str, NDArray]:
         parts = [views[name].rows for views in shards]
         if gates:
             units = _units(windows[0], name)
-            parts = [_natural(part, gates, units) for part in parts]
+            parts = [natural(part, gates, units) for part in parts]
         found[name] = np.concatenate(parts, axis=1)
     return found
 
@@ -62,7 +62,7 @@ def _units(window: AnyWindow, name: str) -> int:
     return window.layers[layer_number(name)].sizes[1]
 
 
-def _natural(rows: NDArray, gates: int, units: int) -> NDArray:
+def natural(rows: NDArray, gates: int, units: int) -> NDArray:
     """(K, B, G·Hp) interleaved as (K, B, G·H)."""
     steps, lanes, width = rows.shape
     size = lanes_of(rows.dtype)

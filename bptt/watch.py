@@ -42,6 +42,7 @@ class Watch:
 
     n : its number.
     flow : ``"1.h"`` -> (k2,), norms of δ_t over all lanes, newest last; nan before the first step.
+        Of a `Bidirectional` also ``"1.h_reverse"``, as in `Step`.
     clipped : ``"1.h"`` -> (k2,), the share of lanes in which ``clip_delta`` bounded δ_t.
     saturation : ``"1.f"`` -> (k2,), for each gate, from 0, where its activation is as steep as it
         can be, to 1, where it is flat: one minus the mean slope over the largest.
@@ -68,8 +69,8 @@ def watch(
         n,
         flow=flow(team, k2, clip_delta),
         clipped={
-            name: _newest((team.norms(i, k2) > clip_delta).mean(axis=1), k2)
-            for i, name in team.flowing
+            name: _newest((team.norms(i, way, k2) > clip_delta).mean(axis=1), k2)
+            for i, way, name in team.flowing
         },
         saturation=_saturation(team, k2),
         parameters={
@@ -81,7 +82,7 @@ def watch(
 
 def flow(team: Workers, k2: int, clip_delta: float = math.inf) -> dict[str, NDArray]:
     """``"1.h"`` -> (k2,) norms of δ_t over all lanes, newest last; nan where no step is."""
-    return {name: _newest(team.flow(i, k2, clip_delta), k2) for i, name in team.flowing}
+    return {name: _newest(team.flow(i, way, k2, clip_delta), k2) for i, way, name in team.flowing}
 
 
 def _newest(values: NDArray, k2: int) -> NDArray:

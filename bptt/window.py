@@ -85,6 +85,7 @@ class Window:
             layers, self.x, room, backward=backward, lookup_ids=lookup_ids, crew=crew or Crew()
         )
         self.tapes, self.y, self.dy = self._stack.tapes, self._stack.y, self._stack.dy
+        self._directions = [tape.directions() for tape in self.tapes]
         self._outputs = layers[-1].sizes[1]
         self._span = Span(0, 0, 0)
         self._before = {
@@ -142,9 +143,13 @@ class Window:
                 if self._notes.marked.resets.some:
                     to[self._notes.marked.resets.rows[row]] = 0
 
-    def norms(self, i: int) -> NDArray:
-        """(K, B) float64, ‖δ_t‖ of layer ``i`` before it is bounded, row by row of the tape."""
-        return self.tapes[i].norms
+    def norms(self, i: int, way: int = 0) -> NDArray:
+        """(K, B) float64, ‖δ_t‖ of layer ``i`` before it is bounded, row by row of the tape.
+
+        way : which of `Layer.directions`.
+        """
+        read = self._directions[i][way]
+        return read.in_time(read.tape.norms)
 
     def slopes(self, i: int) -> NDArray:
         """(K, G), the slopes of the gates of layer ``i`` as in `Tape`, row by row of the tape."""

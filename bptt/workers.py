@@ -62,7 +62,7 @@ class Workers:
     members : how many of them go through each window together, as a crew.
     bounds : worker i has the lanes from ``bounds[i]`` to ``bounds[i + 1]``.
     windows : one for each; none before `reserve`.
-    flowing : number and name, ``"1.h"``, of each layer that has a δ_t.
+    flowing : number of a layer, which of its `directions`, and name, ``"1.h"``, of each δ_t.
     gradient : Block, what `forward_and_back` left; the next one overwrites it.
     """
 
@@ -81,7 +81,10 @@ class Workers:
         shards, self.members = best_division(model, lanes, usual, workers)
         self.bounds = shares(lanes, shards)
         self.flowing = [
-            (i, f"{i}.{layer.flowing[0]}") for i, layer in enumerate(model.layers) if layer.flowing
+            (i, way, f"{i}.{inside.flowing[0]}{ending}")
+            for i, layer in enumerate(model.layers)
+            for way, (ending, inside) in enumerate(layer.directions)
+            if inside.flowing
         ]
         params = model.params if params is None else params
         self.weights = ModelWeights(model.layers, params, model.buffers)
@@ -267,16 +270,17 @@ class Workers:
             window.read_state_errors(self.weights, errors, lane)
         return errors
 
-    def norms(self, i: int, k2: int) -> NDArray:
-        """(k, B), ‖δ_t‖ of layer ``i`` before it is bounded, of the newest k <= ``k2`` steps."""
-        return np.concatenate([w.norms(i)[self._newest(k2)] for w in self.windows], axis=1)
+    def norms(self, i: int, way: int, k2: int) -> NDArray:
+        """(k, B), ‖δ_t‖ of layer ``i`` in direction ``way`` before it is bounded, of the newest
+        k <= ``k2`` steps."""
+        return np.concatenate([w.norms(i, way)[self._newest(k2)] for w in self.windows], axis=1)
 
-    def flow(self, i: int, k2: int, bound: float) -> NDArray:
+    def flow(self, i: int, way: int, k2: int, bound: float) -> NDArray:
         """(k,), the norms of δ_t over all lanes, each lane's bounded, of the newest k <= ``k2``."""
         steps = self._newest(k2)
         squares = np.zeros(steps.stop - steps.start)
         for window in self.windows:
-            add_squares(window.norms(i), steps.start, steps.stop, bound, squares)
+            add_squares(window.norms(i, way), steps.start, steps.stop, bound, squares)
         return np.sqrt(squares, out=squares)
 
     def slopes(self, i: int, k2: int) -> NDArray:

@@ -58,6 +58,17 @@ def an_input(model, steps, lanes, seed=2):
     return rng.normal(size=(steps, lanes, model.n_in)).astype(model.dtype)
 
 
+def some_marks(steps, lanes, seed=8):
+    """resets and ended, (T, B): several sequences in most lanes, with padding after some."""
+    rng = np.random.default_rng(seed)
+    resets, ended = rng.random((steps, lanes)) < 0.3, np.zeros((steps, lanes), bool)
+    for b in range(lanes):
+        stops = [*np.flatnonzero(resets[1:, b]) + 1, steps]
+        for start, stop in zip([0, *stops], stops, strict=False):
+            ended[stop - rng.integers(0, stop - start + (start > 0)) : stop, b] = True
+    return resets, ended
+
+
 def a_stream(model, loss, pairs, batch, seed=6):
     """A stream, and the same pairs laid out in lanes: x, targets, where there are any."""
     rng = np.random.default_rng(seed)

@@ -286,18 +286,20 @@ def pieces(resets, ended):
                 yield b, list(range(start, there[-1] + 1))
 
 
-def forward_whole(layers, params, x, resets, ended, state=None, final=None):
+def forward_whole(layers, params, x, resets, ended, state=None, final=None, nudges=None):
     """y (..., T, B, O) of stacks with `Bidirectional`, sequence by sequence; zero in padding.
 
     x : (T, B) ids or (..., T, B, I).
     resets, ended : (T, B) bool.
     state : before the first sequence of each lane; zeros if None.
     final : a dict, to which the state after the last sequence of each lane goes.
+    nudges : "1.h" or "1.h_reverse" -> (..., T, B, H), added to every h_t of that direction; the
+        derivative by them is δ_t.
     """
     y, state = x, zero_state(layers, resets.shape[1]) if state is None else state
     state = {name: s * ~resets[0][:, None] for name, s in state.items()}
     for i, layer in enumerate(layers):
-        y, after = _whole(layer, own(params, i), y, resets, ended, own(state, i))
+        y, after = _whole(layer, own(params, i), y, resets, ended, own(state, i), own(nudges or {}, i))
         if final is not None:
             final |= {f"{i}.{name}": s for name, s in after.items()}
     return y
@@ -311,14 +313,15 @@ MERGES = {
 }
 
 
-def _whole(layer, params, x, resets, ended, state):
+def _whole(layer, params, x, resets, ended, state, nudges):
     """y and the final state, as `forward_whole`."""
     kind = type(layer).__name__
     if kind == "Residual" and layer.whole:
-        y, final = _whole(layer.layer, params, x, resets, ended, state)
+        y, final = _whole(layer.layer, params, x, resets, ended, state, nudges)
         return x + y, final
     if kind != "Bidirectional":
-        return _one_way(layer, params, x, pieces(resets, ended), resets.shape, state)
+        read = pieces(resets, ended)
+        return _one_way(layer, params, x, read, resets.shape, state, nudges.get("h"))
     found = []
     for end in ("", "_reverse"):
         mine, begun = (
@@ -326,12 +329,13 @@ def _whole(layer, params, x, resets, ended, state):
             for of in (params, state)
         )
         read = ((b, steps[:: -1 if end else 1]) for b, steps in pieces(resets, ended))
-        found.append(_one_way(layer.layer, mine, x, read, resets.shape, begun))
+        nudge = nudges.get("h" + end)
+        found.append(_one_way(layer.layer, mine, x, read, resets.shape, begun, nudge))
     (f, after), (r, before) = found
     return MERGES[layer.merge](f, r), after | {f"{n}_reverse": s for n, s in before.items()}
 
 
-def _one_way(layer, params, x, pieces, shape, began):
+def _one_way(layer, params, x, pieces, shape, began, nudge=None):
     found, final = {}, {}
     for b, steps in pieces:
         state = own(zero_state([layer], 1), 0)
@@ -340,6 +344,9 @@ def _one_way(layer, params, x, pieces, shape, began):
         for t in steps:
             now = x[t, b : b + 1] if x.dtype.kind in "iu" else x[..., t, b : b + 1, :]
             found[t, b], state = step(layer, params, now, state)
+            if nudge is not None:
+                by = nudge[..., t, b : b + 1, :]
+                found[t, b], state["h"] = found[t, b] + by, state["h"] + by
         final[b] = state
     some = next(iter(found.values()))
     y = np.zeros((*some.shape[:-2], *shape, some.shape[-1]), some.dtype)

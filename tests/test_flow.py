@@ -5,7 +5,17 @@ import math
 import naive
 import numpy as np
 import pytest
-from helpers import EXACT, a_model, a_state, an_input, assert_close, few, plain, words
+from helpers import (
+    EXACT,
+    a_model,
+    a_state,
+    an_input,
+    assert_close,
+    few,
+    plain,
+    some_marks,
+    words,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -54,7 +64,7 @@ def targets_for(model, loss, steps, lanes, seed=4):
     return rng.normal(size=(steps, lanes, model.n_out))
 
 
-def slopes(layers, params, x, targets, state, name):
+def slopes(layers, params, x, targets, state, name, resets=None):
     """(T, H, n, B): ∂ℓ_t/∂h_s or ∂c_s, s on axis 0, by a complex step in every direction.
 
     Lanes do not mix, so all of them are nudged at once.
@@ -66,14 +76,14 @@ def slopes(layers, params, x, targets, state, name):
         nudges, carried = {i: directions}, None
     else:
         nudges, carried = {i: np.zeros_like(directions)}, {name: directions}
-    y, _ = naive.forward(layers, params, x, state, nudges, carried)
+    y, _ = naive.forward(layers, params, x, state, nudges, carried, resets)
     found = naive.losses(y[:, steps - len(targets) :], targets).imag / 1e-30
     return found.reshape(steps, units, *targets.shape[:2])
 
 
-def wanted_map(model, x, targets, state, name, mask=None):
+def wanted_map(model, x, targets, state, name, mask=None, resets=None, ended=None):
     """(T, T, B) norms, nan where there is no loss or no such step."""
-    found = slopes(model.layers, plain(model.params), x, targets, plain(state), name)
+    found = slopes(model.layers, plain(model.params), x, targets, plain(state), name, resets)
     norms = np.sqrt((found**2).sum(axis=1))
     steps, before = len(x), len(x) - len(targets)
     wanted = np.full((steps, steps, x.shape[1]), np.nan)
@@ -81,6 +91,12 @@ def wanted_map(model, x, targets, state, name, mask=None):
         for lag in range(t + 1):
             wanted[t, lag] = norms[t - lag, t - before]
     wanted[before:].swapaxes(1, 2)[~naive.valid_targets(targets, mask)] = np.nan
+    if resets is not None:
+        own = np.zeros(wanted.shape, bool)
+        for b, sequence in naive.pieces(resets, ended):
+            for t in sequence:
+                own[t, [t - s for s in sequence if s <= t], b] = True
+        wanted[~own] = np.nan
     return wanted
 
 
@@ -99,16 +115,16 @@ def assert_same_map(got, want, rel=EXACT):
     np.testing.assert_allclose(got[newest], want[newest], rtol=1e-7, atol=1e-15)
 
 
-def check(model, loss, x, targets, state, mask=None, lags=None):
+def check(model, loss, x, targets, state, mask=None, lags=None, **marks):
     """The map, lane by lane and on the mean, is what the oracle finds."""
-    options = {"mask": mask, "lags": lags}
+    options = {"mask": mask, "lags": lags, **marks}
     flow = gradient_flow(model, loss, x, targets, state, per_lane=True, **options)
     means = gradient_flow(model, loss, x, targets, state, **options)
     began = model.zero_state(x.shape[1]) if state is None else state
     names = {f"{i}.{name}" for i, layer in enumerate(model.layers) for name in layer.flowing}
     assert set(flow.norms) == set(means.norms) == names
     for name in names:
-        wanted = wanted_map(model, x, targets, began, name, mask)[:, :lags]
+        wanted = wanted_map(model, x, targets, began, name, mask, **marks)[:, :lags]
         assert_same_map(flow.norms[name], wanted)
         assert_same_map(means.norms[name], mean_of(wanted, 2))
 
@@ -121,6 +137,23 @@ def test_the_map_of_every_stack(layers, loss):
     mask = np.random.default_rng(5).random((5, 3)) < 0.7
     check(model, loss, x, targets_for(model, loss, 5, 3), state, mask)
     check(model, loss, x, targets_for(model, loss, 7, 3), None, lags=3)
+
+
+@pytest.mark.parametrize("layers", STACKS, ids=words)
+@pytest.mark.parametrize("loss", LOSSES, ids=str)
+def test_losses_reach_to_the_beginning_of_their_sequence_and_padding_has_none(layers, loss):
+    model, (resets, ended) = a_model(layers), some_marks(9, 4)
+    x, state, targets = an_input(model, 9, 4), a_state(model, 4), targets_for(model, loss, 8, 4)
+    check(model, loss, x, targets, state, resets=resets, ended=ended)
+    flow = gradient_flow(model, loss, x, targets, state, resets=resets)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bptt.flow._ROWS", 12)
+        parts = gradient_flow(model, loss, x, targets, state, resets=resets)
+    for name, norms in flow.norms.items():
+        assert_same_map(parts.norms[name], norms, 1e-13)
+        no_end = {"resets": resets, "ended": ended & False}
+        wanted = wanted_map(model, x, targets, state, name, **no_end)
+        assert_same_map(norms, mean_of(wanted, 2))
 
 
 @settings(max_examples=few(25), deadline=None)
@@ -245,6 +278,8 @@ def test_the_arguments_are_left_alone():
         ({"loss": "l2"}, TypeError, "loss must be a Loss, got 'l2'"),
         ({"targets": np.zeros((4, 2), int)}, ShapeError, "targets have 4 steps, but x has 3"),
         ({"mask": np.ones((2, 2), bool)}, ShapeError, r"mask must be \(3, 2\) of bool"),
+        ({"resets": np.ones((3, 1), bool)}, ShapeError, r"resets must be \(3, 2\) of bool"),
+        ({"ended": np.ones((3, 2), int)}, ShapeError, r"ended must be \(3, 2\) of bool"),
         ({"state": {}}, ShapeError, "state has no '0.h'"),
         ({"x": np.zeros((3, 3))}, ShapeError, r"x must be \(T, B, 3\) floats"),
     ],

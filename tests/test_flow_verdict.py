@@ -24,6 +24,16 @@ def linear_flow(wh, steps, *, unit_errors=True, **options):
     return gradient_flow(model, SquaredError(), x, targets, **options)
 
 
+def test_a_lag_at_which_all_is_padding_is_passed_over():
+    norms = np.where(np.arange(9) == 3, np.nan, 0.5 ** np.arange(9))
+    flow = GradientFlow({"0.h": np.stack([norms, np.full(9, np.nan)])})
+    assert flow.reach("0.h") == 7  # of 1.87, without 1 / 8
+    assert flow.half_life("0.h") == 1
+    assert GradientFlow({"0.h": norms[None, 2:4] / [1, 9]}).half_life("0.h") == math.inf
+    assert math.isclose(flow.rate("0.h"), 0.5)
+    assert flow.verdict("0.h") == ("99 % of the gradient of layer 0 comes from the last 7 steps.")
+
+
 @pytest.mark.parametrize("rate", [0.5, 0.9, 1.0, 1.1])
 def test_an_orthogonal_network_has_exactly_its_rate(rate):
     flow = linear_flow(rate * an_orthogonal(5), 30)

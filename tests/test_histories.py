@@ -3,12 +3,23 @@
 import naive
 import numpy as np
 import pytest
-from helpers import a_model, a_state, an_input, assert_all_close, assert_close, plain, words
+from helpers import (
+    a_model,
+    a_state,
+    an_input,
+    assert_all_close,
+    assert_close,
+    plain,
+    some_marks,
+    words,
+)
 
 from bptt import (
+    GRU,
     LSTM,
     RNN,
     ActivationPenalty,
+    Bidirectional,
     DataError,
     Embedding,
     Last,
@@ -31,22 +42,35 @@ STACKS = [
     [Embedding(6, 3)],
     [LSTM(3, 5, layer_norm=True), LSTM(5, 9, peepholes=True)],
     [RNN(3, 5), Mean(5), Max(5), Last(5)],
-    [Residual(RNN(3, 3)), Residual(Linear(3, 3))],
+    [Residual(RNN(3, 3)), Residual(Linear(3, 3)), Residual(LSTM(3, 3)), Residual(Max(3))],
+    [GRU(3, 5), Zoneout(LSTM(5, 4), 0.3, 0.2), Residual(Zoneout(GRU(4, 4), 0.1))],
     [Zoneout(RNN(3, 5), 0.3), ActivationPenalty(5), Last(5)],
 ]
 
 
-def step_by_step(layers, params, x, state):
+def bare(layer):
+    """The layer inside all others."""
+    return bare(layer.layer) if hasattr(layer, "layer") else layer
+
+
+def step_by_step(layers, params, x, state, resets=None):
     found, state = {}, dict(state)
-    for y in x:
+    for t, y in enumerate(x):
+        if resets is not None:
+            state = {name: s * ~resets[t][:, None] for name, s in state.items()}
         for i, layer in enumerate(layers):
-            before, own = naive.own(state, i), naive.own(params, i)
+            before, own, cell = naive.own(state, i), naive.own(params, i), bare(layer)
             seen = {}
-            if isinstance(layer, LSTM):
-                gates = naive.lstm(layer, own, y, before)
+            if isinstance(cell, LSTM):
+                gates = naive.lstm(cell, own, y, before)
                 seen = {name: getattr(gates, name) for name in "ifgo"}
+            elif isinstance(cell, GRU):
+                gates = naive.gru(cell, own, y, before["h"])
+                seen = {name: getattr(gates, name) for name in "rzn"}
             y, new = naive.step(layer, own, y, before)
             seen |= new or {"y": y}
+            if isinstance(layer, Residual):
+                seen["y"] = y
             state |= {f"{i}.{name}": rows for name, rows in new.items()}
             for name, rows in seen.items():
                 found.setdefault(f"{i}.{name}", []).append(rows)
@@ -63,6 +87,59 @@ def test_the_histories_of_every_stack(layers, lanes, dtype):
     wanted = step_by_step(layers, plain(model.params), x, plain(state))
     assert_all_close(found, wanted, 1e-13 if dtype == "float64" else 1e-6)
     assert {rows.dtype for rows in found.values()} == {model.dtype}
+
+
+def assert_same_but_padding(found, wanted, ended, rel=1e-13):
+    assert set(found) == set(wanted)
+    for name, rows in found.items():
+        assert np.array_equal(np.isnan(rows), np.broadcast_to(ended[..., None], rows.shape))
+        assert_close(rows[~ended], wanted[name][~ended], rel, name)
+
+
+@pytest.mark.parametrize("layers", STACKS, ids=words)
+def test_several_sequences_and_padding(layers):
+    model, (resets, ended) = a_model(layers), some_marks(9, 4)
+    x, state = an_input(model, 9, 4), a_state(model, 4)
+    wanted = step_by_step(layers, plain(model.params), x, plain(state), resets)
+    assert_same_but_padding(histories(model, x, state, resets=resets, ended=ended), wanted, ended)
+    assert_all_close(histories(model, x, state, resets=resets), wanted, 1e-13)
+
+
+INSIDE = [RNN(3, 5), LSTM(3, 5), GRU(3, 4), Zoneout(LSTM(3, 2), 0.2, 0.4), Residual(GRU(3, 3))]
+BOTH = [
+    *([Linear(2, 3), Bidirectional(layer), Linear(2 * layer.sizes[1], 2)] for layer in INSIDE),
+    [Linear(2, 4), Residual(Bidirectional(LSTM(4, 2))), Max(4)],
+]
+
+
+def both_ways(layer, params, x, resets, ended):
+    """Name -> (T, B, units) of ``layer`` in both directions, piece by piece of each lane."""
+    found = {}
+    for ending in ("", "_reverse"):
+        own = {f"0.{name}": params[name + ending] for name in layer.shapes()}
+        for b, steps in naive.pieces(resets, ended):
+            read = steps[::-1] if ending else steps
+            seen = step_by_step([layer], own, x[read, b : b + 1], naive.zero_state([layer], 1))
+            for name, rows in naive.own(seen, 0).items():
+                room = found.setdefault(name + ending, np.zeros((*x.shape[:2], rows.shape[2])))
+                room[read, b] = rows[:, 0]
+    return {name: rows for name, rows in found.items() if not name.startswith("y")}
+
+
+@pytest.mark.parametrize("layers", BOTH, ids=words)
+def test_both_directions(layers):
+    model, (resets, ended) = a_model(layers), some_marks(9, 4)
+    x, params = an_input(model, 9, 4), plain(model.params)
+    outputs = [naive.forward_whole(layers[:i], params, x, resets, ended) for i in range(4)]
+    around = layers[1] if isinstance(layers[1], Bidirectional) else layers[1].layer
+    inside = both_ways(around.layer, naive.own(params, 1), outputs[1], resets, ended)
+    wanted = {f"1.{name}": rows for name, rows in inside.items()}
+    wanted |= {f"{i}.y": outputs[i + 1] for i in range(3)}
+    found = histories(model, x, resets=resets, ended=ended)
+    if isinstance(layers[2], Max):
+        wanted["2.h"] = wanted.pop("2.y")
+        del found["2.count"]
+    assert_same_but_padding(found, wanted, ended)
 
 
 def test_without_a_state_they_start_at_zero():
@@ -109,3 +186,9 @@ def test_the_arguments_are_left_alone_and_the_arrays_are_the_callers():
 def test_what_does_not_fit(x, state, error, said):
     with pytest.raises(error, match=said):
         histories(a_model([LSTM(3, 5)]), x, state)
+
+
+@pytest.mark.parametrize("name", ["resets", "ended"])
+def test_marks_that_do_not_fit(name):
+    with pytest.raises(ShapeError, match=rf"{name} must be \(4, 2\) of bool, got \(4, 1\)"):
+        histories(a_model([LSTM(3, 5)]), np.zeros((4, 2, 3)), **{name: np.zeros((4, 1), bool)})

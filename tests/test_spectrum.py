@@ -279,7 +279,7 @@ def test_what_does_not_fit(layers, x, state, error, said):
         ({"burn_in": 0.5}, ValueError, "burn_in must be an integer from 0 on, got 0.5"),
         ({"burn_in": 4}, ValueError, "burn_in=4 leaves none of 4 steps, 0 of which begin a seq"),
         ({"resets": np.ones((4, 1), bool)}, ValueError, "burn_in=1 leaves none of 4 steps, 4 of"),
-        ({"ended": np.ones((4, 1), bool)}, ValueError, "but all 4 are padding"),
+        ({"ended": np.ones((4, 1), bool)}, ValueError, "but all 4 are skipped"),
         ({"resets": np.ones((3, 1), bool)}, ShapeError, r"resets must be \(4, 1\) of bool"),
         ({"ended": np.ones(4, bool)}, ShapeError, r"ended must be \(4, 1\) of bool"),
     ],

@@ -3,7 +3,16 @@
 import naive
 import numpy as np
 import pytest
-from helpers import Frozen, a_model, an_input, assert_all_close, assert_close, plain, words
+from helpers import (
+    Frozen,
+    a_model,
+    an_input,
+    assert_all_close,
+    assert_close,
+    plain,
+    some_marks,
+    words,
+)
 
 import bptt
 from bptt import (
@@ -29,6 +38,7 @@ from bptt import (
     SquaredError,
     Stream,
     Trainer,
+    Zoneout,
 )
 
 FLOATS = [Linear(2, 4), Residual(Bidirectional(GRU(4, 2))), Bidirectional(LSTM(4, 3)), Linear(6, 3)]
@@ -183,11 +193,67 @@ def test_what_an_update_shows_of_it():
     data = Padded(some_sequences(trainer.model), some_targets(trainer.model, True)[0], 2)
     step = next(trainer.steps(data))
     seen = trainer.watch()
-    assert set(step.flow) == set(seen.flow) == {"1.h"}
-    assert len(step.flow["1.h"]) == step.k1 == step.k2
+    names = {"0.h", "0.h_reverse", "1.h"}
+    assert set(step.flow) == set(seen.flow) == set(seen.clipped) == names
+    assert {len(norms) for norms in step.flow.values()} == {step.k1} == {step.k2}
     assert not seen.saturation
     assert all(np.isfinite(norms).all() for norms in seen.parameters.values())
     assert set(seen.parameters) == set(trainer.model.params)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("layers", [
+    FLOATS,
+    IDS,
+    [Bidirectional(Zoneout(LSTM(3, 2), 0.2, 0.4)), Bidirectional(Residual(GRU(4, 4)))],
+], ids=words)  # fmt: skip
+def test_the_errors_of_both_directions(layers, workers):
+    """δ of every state of either direction, by a complex step in each, where it stands in time."""
+    model, (resets, ended) = a_model(layers), some_marks(9, 4)
+    x, targets = an_input(model, 9, 4), np.random.default_rng(5).normal(size=(9, 4, model.n_out))
+    params, loss = plain(model.params), SquaredError()
+    nudges = {
+        f"{i}.h{ending}": np.zeros((9, 4, inside.sizes[1]))
+        for i, layer in enumerate(layers)
+        for around in [layer.layer if isinstance(layer, Residual) else layer]
+        for ending in (("", "_reverse") if isinstance(around, Bidirectional) else ("",))
+        for inside in [around.layer if isinstance(around, Bidirectional) else around]
+        if inside.carried
+    }
+
+    def total(tried):
+        y = naive.forward_whole(layers, params, x, resets, ended, nudges=tried)
+        return naive.mean_loss(y, targets, ~ended)
+
+    delta = naive.complex_step(total, nudges)
+    given = {"mask": ~ended, "resets": resets, "ended": ended, "workers": workers}
+    found = bptt.gradients(model, loss, x, targets, **given).flow
+    norms = {name: np.linalg.norm(errors, axis=2) for name, errors in delta.items()}
+    assert_all_close(found, {name: np.linalg.norm(of, axis=1) for name, of in norms.items()})
+    assert all((norms[f"1.h{ending}"] > 0).sum() > 10 for ending in ("", "_reverse"))
+    assert not any(of[ended].any() for of in norms.values())
+
+
+@pytest.mark.parametrize("newest", [0, 4, 8])
+def test_the_reverse_direction_takes_its_errors_forward_in_time(newest):
+    model, only = a_model([Bidirectional(RNN(3, 4))]), np.zeros((9, 1), bool)
+    only[newest] = True
+    x, targets = an_input(model, 9, 1), np.ones((9, 1, 8))
+    found = bptt.gradients(model, SquaredError(), x, targets, mask=only).flow
+    steps = np.arange(9)
+    assert np.array_equal(found["0.h"] > 0, steps <= newest)
+    assert np.array_equal(found["0.h_reverse"] > 0, steps >= newest)
+
+
+def test_the_share_of_lanes_that_are_bounded_in_the_reverse_direction():
+    """The only losses are those of the last steps, which it reads first."""
+    model = a_model([Bidirectional(RNN(3, 4)), Linear(8, 2)])
+    data = Padded([an_input(model, n, 1, n)[:, 0] for n in (5, 3)], np.ones((2, 2)), 2)
+    trainer = Trainer(model, loss=SquaredError(), optimizer=Frozen(),
+                      truncation=FullBPTT(clip_delta=1e-9))  # fmt: skip
+    step, seen = next(trainer.steps(data)), trainer.watch()
+    assert seen.clipped["0.h_reverse"].tolist() == [0, 0, 0.5, 0, 0.5]
+    assert_close(step.flow["0.h_reverse"], [0, 0, 1e-9, 0, 1e-9])
 
 
 def test_it_learns_what_only_the_end_tells():

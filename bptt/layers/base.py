@@ -67,6 +67,12 @@ class Layer(Options):
         return tuple(name for name in self.carried if name not in self.counters)
 
     @property
+    def directions(self) -> tuple[tuple[str, Layer], ...]:
+        """What the names of each direction end with, and the layer that reads in it: "" and this
+        one, but for layers around others."""
+        return (("", self),)
+
+    @property
     @abstractmethod
     def sizes(self) -> tuple[int, int]:
         """n_in and n_out."""

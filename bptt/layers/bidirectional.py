@@ -16,7 +16,7 @@ from .both_ways import apart, both, joined
 from .lookup import Lookup
 from .merge import CONCAT, MERGES, check_merge
 from .reversal import add_turned, reverse_order, turn
-from .tape import Kept, Room, Span, Tape
+from .tape import Direction, Kept, Room, Span, Tape
 from .weights import Scratch
 
 __all__ = ["Bidirectional"]
@@ -79,6 +79,11 @@ class Bidirectional(Layer):
     @property
     def trains(self) -> bool:
         return self.layer.trains
+
+    @property
+    def directions(self) -> tuple[tuple[str, Layer], ...]:
+        inside = self.layer.directions
+        return (*inside, *((_REVERSE, layer) for _, layer in inside))
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -253,6 +258,10 @@ class _Tape(Tape):
         if self.apart.dx is None:
             self.apart = self.apart._replace(dx=zeros(dx.shape, dx.dtype))
         return self.apart
+
+    def directions(self) -> tuple[Direction, ...]:
+        ahead, reverse = (way.directions() for way in self.ways)
+        return (*ahead, *(way._replace(order=self.order) for way in reverse))
 
     def arrays_in_all(self) -> list[NDArray]:
         arrays = [*super().arrays_in_all(), self.order, self.turned]

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from ..kernels.calls import Call
 from ..kernels.target import padded, zeros
 from .base import Layer
-from .tape import Kept, Room, Span, Tape
+from .tape import Direction, Kept, Room, Span, Tape
 from .weights import Scratch
 
 __all__ = ["Residual"]
@@ -75,6 +75,10 @@ class Residual(Layer):
     @property
     def gate_slopes(self) -> tuple[float, ...]:
         return self.layer.gate_slopes
+
+    @property
+    def directions(self) -> tuple[tuple[str, Layer], ...]:
+        return self.layer.directions
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -172,6 +176,9 @@ class _Tape(Tape):
             for name, rows in self.inner.kept().items()
         }
         return kept | {"y": Kept(self.y, 1, 0)}
+
+    def directions(self) -> tuple[Direction, ...]:
+        return self.inner.directions()
 
     def arrays_in_all(self) -> list[NDArray]:
         return super().arrays_in_all() + self.inner.arrays_in_all()

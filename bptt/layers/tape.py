@@ -9,14 +9,14 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from numpy import ndarray
+from numpy import ndarray, take_along_axis
 from numpy.typing import DTypeLike, NDArray
 
 from .crew import Crew
 from .lookup import Lookup
 from .marks import Marked
 
-__all__ = ["Kept", "Room", "Span", "Tape"]
+__all__ = ["Direction", "Kept", "Room", "Span", "Tape"]
 
 
 class Span(NamedTuple):
@@ -131,8 +131,29 @@ class Tape:
             kept["y"] = Kept(self.y, 1, 0)
         return kept
 
+    def directions(self) -> tuple[Direction, ...]:
+        """The tapes on which states lie, for each of `Layer.directions`."""
+        return (Direction(self),)
+
     def arrays_in_all(self) -> list[NDArray]:
         """Every array that this tape holds, views of others among them."""
         groups = (self.states.values(), self.errors.values(), self.arrays or (), self.apart or ())
         found = [array for group in groups for array in group]
         return [array for array in (self.x, self.y, *found) if isinstance(array, ndarray)]
+
+
+class Direction(NamedTuple):
+    """A tape, and the order in which it has the steps.
+
+    order : (K, B), the step of each row, and the row of each step; None if they are the same.
+    """
+
+    tape: Tape
+    order: NDArray | None = None
+
+    def in_time(self, rows: NDArray) -> NDArray:
+        """``rows`` (k, B, ...) of the tape from row 0 on, step by step."""
+        if self.order is None:
+            return rows
+        order = self.order[: len(rows)]
+        return take_along_axis(rows, order.reshape(order.shape + (1,) * (rows.ndim - 2)), 0)

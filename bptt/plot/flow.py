@@ -51,7 +51,8 @@ def gradient_flow(
     ----------
     flow : a `GradientFlow`; or label -> `GradientFlow`, to compare models; or layer -> (k2,) norms
         of δ_t, the newest step last, such as ``step.flow``; or one (k2,) array. Steps that do not
-        exist are nan.
+        exist are nan. Those of a reverse direction stand at their steps too: what comes to them
+        comes from the right, from earlier steps, and to all others from the left.
     ax : where to draw; a new figure if None.
     window : k2, the steps that δ may flow back, marked in the picture. If None, that of the flows
         if they agree, or the number of steps in arrays.

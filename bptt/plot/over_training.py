@@ -34,7 +34,8 @@ def flow_over_training(
     Every column is relative to its own lag 0 (lag 1 for c, where the error through the next step's
     cell begins), and stretches half-way to its neighbours. The line is the reach: the steps beneath
     it hold 99 % of the column's sum. White is where there is no norm, or nothing to be relative to.
-    Lags at which all columns are below the colours are outside the view.
+    Lags at which all columns are below the colours are outside the view. Of a reverse direction the
+    lag is still that from the newest step, though its errors come from earlier ones.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ _FLAT = 0.1
 
 
 def saturation(histories: Mapping[str, ArrayLike], ax: Axes | None = None) -> Axes:
-    """Draw histograms of the gates: a row for each layer, a column for each gate.
+    """Draw histograms of the gates: a row for each layer and direction, a column for each gate.
 
     Above each stands the share of activations below 0.1 and above 0.9 (for tanh: below -0.9), which
     are drawn red: there the gate is nearly flat, and little gradient passes through it.
@@ -33,7 +33,8 @@ def saturation(histories: Mapping[str, ArrayLike], ax: Axes | None = None) -> Ax
 
     Parameters
     ----------
-    histories : what `bptt.histories` returned; ``"1.f"`` -> (T, B, H). What is no gate is left out.
+    histories : what `bptt.histories` returned; ``"1.f"`` -> (T, B, H). What is no gate is left
+        out, and nan, which stands for padding.
     ax : where to draw; a new figure if None. The first panel is returned.
 
     Raises
@@ -57,12 +58,14 @@ def saturation(histories: Mapping[str, ArrayLike], ax: Axes | None = None) -> Ax
 
 
 def _gates(histories: Mapping[str, ArrayLike]) -> dict[str, dict[str, NDArray]]:
-    """Layer -> gate -> (N,) activations."""
+    """Layer, and direction -> gate -> (N,) activations."""
     rows: dict[str, dict[str, NDArray]] = {}
     for name, given in histories.items():
-        layer, _, gate = name.rpartition(".")
+        layer, _, what = name.rpartition(".")
+        gate, *reverse = what.split("_")
         if gate in _LOWEST:
             values, lowest = np.asarray(given, float).ravel(), _LOWEST[gate]
+            values = values[~np.isnan(values)]
             if not values.size:
                 raise ValueError(f"histories[{name!r}] has no value")
             if not ((values >= lowest) & (values <= 1)).all():
@@ -70,7 +73,7 @@ def _gates(histories: Mapping[str, ArrayLike]) -> dict[str, dict[str, NDArray]]:
                     f"histories[{name!r}] must lie between {lowest} and 1, "
                     f"got {values.min():g} to {values.max():g}"
                 )
-            rows.setdefault(layer, {})[gate] = values
+            rows.setdefault(" ".join([layer, *reverse]), {})[gate] = values
     if not rows:
         raise ValueError(f"histories has no gate to draw, only {', '.join(histories) or 'nothing'}")
     return rows

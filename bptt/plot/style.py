@@ -61,4 +61,4 @@ def by_depth(count: int) -> NDArray:
 def layer(name: str) -> str:
     """``"1.h"`` in words."""
     parts = re.fullmatch(r"(\d+)\.(\w+)", name)
-    return f"layer {parts[1]} {parts[2]}" if parts else name
+    return f"layer {parts[1]} {parts[2]}".replace("_", " ") if parts else name

@@ -24,6 +24,14 @@ def test_flow_is_drawn_over_its_lag_newest_at_zero():
     assert_everything_fits(ax.figure)
 
 
+def test_the_reverse_direction_stands_at_the_same_steps():
+    ax = plot.gradient_flow({"0.h": np.array([0.1, 1.0]), "0.h_reverse": np.array([0.5, 0.2])})
+    assert list(lines(ax))[:2] == ["layer 0 h", "layer 0 h reverse"]
+    x, y = lines(ax)["layer 0 h reverse"].get_data()
+    assert (x.tolist(), y.tolist()) == ([1, 0], [0.5, 0.2])
+    assert_everything_fits(ax.figure)
+
+
 def test_layers_are_told_apart_in_grey_and_ordered_by_depth():
     ax = plot.gradient_flow({f"{i}.h": np.ones(4) for i in range(5)})
     colours = [lines(ax)[f"layer {i} h"].get_color() for i in range(5)]

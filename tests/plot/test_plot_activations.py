@@ -122,6 +122,32 @@ def test_histories_of_a_model_have_a_row_for_each_layer():
     assert_fits(pyplot.gcf())
 
 
+def test_each_direction_has_a_row_and_padding_does_not_count():
+    model = bptt.Model([bptt.Bidirectional(bptt.LSTM(2, 3))])
+    x = np.random.default_rng(0).normal(size=(5, 2, 2)).astype(np.float32)
+    ended = np.arange(5)[:, None] >= [5, 3]
+    found = bptt.histories(model, x, ended=ended)
+    panels = gate_panels(found)
+    assert list(panels) == [(f"layer 0{way}", g) for way in ("", " reverse") for g in "ifgo"]
+    for (layer, gate), (_, share) in panels.items():
+        values = found[f"0.{gate}" + "_reverse" * layer.endswith("reverse")][~ended]
+        bins = len(share)
+        wanted = np.histogram(values, np.linspace(1 - bins / 20, 1, bins + 1))[0] / 24 * 100
+        assert share == pytest.approx(wanted)
+    assert_fits(panels["layer 0", "i"][0].figure)
+
+
+def test_padding_is_left_white():
+    model = bptt.Model([bptt.RNN(2, 3)])
+    ended = np.arange(5)[:, None] >= [5, 3]
+    found = bptt.histories(model, np.ones((5, 2, 2), np.float32), ended=ended)["0.h"]
+    (image,) = plot.activations(found, lane=1).images
+    assert np.array_equal(np.ma.getmaskarray(image.get_array())[0], ended[:, 1])
+    assert image.norm.vmax == pytest.approx(np.abs(found[:3, 1]).max())
+    ax = plot.characters("abcde", found[:, 1, 0])
+    assert_fits(ax.figure)
+
+
 def test_a_gate_that_is_shut_or_open_for_good():
     found = gate_panels({"0.i": np.zeros((2, 1, 1)), "0.f": np.ones((2, 1, 1))})
     titles = [panel.get_title(loc="left") for panel, _ in found.values()]
@@ -145,7 +171,8 @@ def test_saturation_stays_in_the_place_of_its_axes(layout):
         ({}, "no gate to draw, only nothing"),
         ({"1.f": np.zeros((0, 1, 3))}, r"histories\['1.f'\] has no value"),
         ({"1.f": np.array([-0.5, 0.5])}, "between 0 and 1, got -0.5 to 0.5"),
-        ({"1.g": np.array([np.nan])}, "between -1 and 1, got nan"),
+        ({"1.g": np.array([np.nan])}, r"histories\['1.g'\] has no value"),
+        ({"1.g": np.array([-2, np.nan])}, "between -1 and 1, got -2 to -2"),
     ],
 )
 def test_gates_that_cannot_be_drawn(histories, said):
