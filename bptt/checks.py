@@ -15,8 +15,10 @@ __all__ = [
     "check_count",
     "check_flag",
     "check_fraction",
+    "check_held",
     "check_kind",
     "check_natural",
+    "check_numbers",
     "check_path",
     "check_seed",
     "check_share",
@@ -81,6 +83,33 @@ def check_fraction(name: str, value: float) -> None:
     """
     if not is_number(value) or not 0 <= value < 1:
         raise ValueError(f"{name} must be in [0, 1), got {value!r}")
+
+
+def check_held(name: str, value: object, dtype: np.dtype) -> None:
+    """Refuse a finite number that is infinite in ``dtype``, or 0 without being 0; and let pass what
+    is no number.
+
+    Raises
+    ------
+    ValueError : naming it.
+    """
+    if not is_number(value) or not 0 < abs(value) < math.inf:
+        return
+    with np.errstate(over="ignore", under="ignore"):
+        held = dtype.type(value)
+    if held == 0 or np.isinf(held):
+        raise ValueError(f"{name} is {value!r}, which is {held} in {dtype}")
+
+
+def check_numbers(policy: object, dtype: np.dtype) -> None:
+    """`check_held` for all that a policy has.
+
+    Raises
+    ------
+    ValueError : naming one that the dtype does not hold.
+    """
+    for name, value in vars(policy).items():
+        check_held(f"{name} of {type(policy).__name__}", value, dtype)
 
 
 def check_kind(name: str, value: object, kind: type | tuple[type, ...]) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .block import Block
 from .checks import check_bound
 from .kernels.compile import kernel
+from .kernels.vectors import root
 from .layers import Layer
 from .options import Options
 from .packed import layer_number
@@ -173,7 +174,8 @@ def _clip_units(params, grads, ratio, eps, sums, out):
                 sums[0, c] += value * value
                 sums[1, c] += slope * slope
         for c in range(columns):
-            largest, norm = ratio * max(math.sqrt(sums[0, c]), eps), math.sqrt(sums[1, c])
+            largest = ratio * max(root(sums[0, c], params[s, :, c]), eps)
+            norm = root(sums[1, c], grads[s, :, c])
             sums[0, c] = largest / norm if norm > largest else 1.0
         for r in range(rows):
             for c in range(columns):

@@ -266,9 +266,18 @@ class _Run:
                 if name == layer.flowing[0]:
                     norms = window.norms(i)[0]
                 else:
-                    norms = np.linalg.norm(arrived[f"{i}.{name}"].astype(np.float64), axis=1)
+                    norms = _lengths(arrived[f"{i}.{name}"].astype(np.float64))
                 found[f"{i}.{name}"] = norms.reshape(-1, self.lanes).copy()
         return found
+
+
+def _lengths(rows: NDArray) -> NDArray:
+    """(n,), the norms of rows (n, H) float64, whatever the sizes of their numbers."""
+    with np.errstate(over="ignore", under="ignore"):
+        norms = np.linalg.norm(rows, axis=1)
+    rest = ~((norms > 1e-135) & (norms < math.inf))
+    norms[rest] = np.hypot.reduce(rows[rest], axis=1)
+    return norms
 
 
 def _mean(values: NDArray) -> NDArray:

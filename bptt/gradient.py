@@ -9,7 +9,7 @@ from typing import NamedTuple
 from numpy.typing import ArrayLike, NDArray
 
 from .block import Block
-from .checks import check_bound, check_kind, check_seed, check_workers
+from .checks import check_bound, check_held, check_kind, check_seed, check_workers
 from .layers.draws import keys
 from .layers.marks import Marks
 from .losses import Loss
@@ -166,6 +166,7 @@ def _window(
     state = model.check_state(state, lanes)
     if clip_delta is not None:
         check_bound("clip_delta", clip_delta)
+        check_held("clip_delta", clip_delta, model.dtype)
     check_memory(memory)
     if given.seed is not None:
         check_stretches(model.layers, memory)

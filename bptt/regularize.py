@@ -20,6 +20,9 @@ __all__ = ["Regularization", "check_regularizers"]
 _SALT = 1 << 20
 """Of the first noise; layers, and their reverse directions, have the salts below."""
 
+_LEAST = 1e-30
+"""Factors below lose digits in float32."""
+
 
 def check_regularizers(regularizers: Sequence[Regularizer]) -> tuple[Regularizer, ...]:
     """Refuse what is not a list of regularizers.
@@ -83,7 +86,7 @@ class Regularization:
         norm : of ``grads``, which are left alone. The next call overwrites what is returned.
         """
         clipping = UNCLIPPED if clip is None else clip.clipping(norm)
-        if clipping is not None and not self._penalties:
+        if clipping is not None and not self._penalties and clipping.factor > _LEAST:
             return grads, clipping
         params = self._model.params
         if self._room is None:
@@ -92,7 +95,9 @@ class Regularization:
         if clipping is None:
             clip.clip(params, grads, units, shaped)
         else:
-            np.multiply(grads.flat, clipping.factor, out=shaped.flat)
+            least = clipping.factor <= _LEAST
+            factor = np.float64(clipping.factor) if least else clipping.factor
+            np.multiply(grads.flat, factor, out=shaped.flat)
             if clipping.limit < math.inf:
                 np.clip(shaped.flat, -clipping.limit, clipping.limit, out=shaped.flat)
         for penalty, names in self._penalties:

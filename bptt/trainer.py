@@ -8,18 +8,19 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+import numpy as np
 from numpy.typing import NDArray
 
 from . import checkpoint, fitting
 from .block import Block
 from .callbacks import Callback, Callbacks
-from .checks import check_seed, check_workers
+from .checks import check_held, check_numbers, check_seed, check_workers
 from .clip import Clip, ClipNorm, Clipping
 from .data import Chunk, Reader, Source
 from .errors import NonFiniteError
 from .evaluation import Evaluator
 from .history import History
-from .kernels.vectors import sum_of_squares
+from .kernels.vectors import norm as norm_of
 from .layers.draws import keys
 from .losses import Loss
 from .memory import check_stretches
@@ -27,6 +28,7 @@ from .model import Model
 from .not_finite import first_not_finite
 from .optimizers import Optimizer
 from .outcome import Step
+from .packed import layer_number
 from .passes import Pass, check_fit, check_learnable, check_uncut
 from .probe import loss_errors
 from .regularize import Regularization, check_regularizers
@@ -73,8 +75,9 @@ class Trainer:
     ------
     TypeError : if an argument is of the wrong kind.
     ValueError : if ``workers`` is not a positive integer or None, or a regularizer names a
-        parameter that the model lacks, or ``truncation`` cuts sequences, but a layer reads whole
-        ones, or its ``memory`` cannot be had with a layer, or two callbacks write one file.
+        parameter that the model lacks, or a number of the optimizer or the clip, or ``clip_delta``
+        is 0 or infinite in the model's dtype, or ``truncation`` cuts sequences, but a layer reads
+        whole ones, or its ``memory`` cannot be had with a layer, or two callbacks write one file.
     """
 
     def __init__(
@@ -101,6 +104,10 @@ class Trainer:
         check_seed(seed)
         check_uncut(model, truncation)
         check_stretches(model.layers, truncation.memory)
+        check_numbers(optimizer, model.dtype)
+        check_held("clip_delta", truncation.clip_delta, model.dtype)
+        if clip is not None:
+            check_numbers(clip, model.dtype)
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.truncation, self.clip = truncation, clip
         self.regularizers = check_regularizers(regularizers)
@@ -116,6 +123,7 @@ class Trainer:
         self.callbacks = Callbacks(callbacks)
         self.under_way: Pass | None = None
         self.team: Workers | None = None
+        self._squarable = math.sqrt(np.finfo(model.dtype).max)
         self._evaluator = Evaluator(model, loss, self.workers)
         self._newest: tuple[int, float, Block, Clipping] | None = None
 
@@ -130,8 +138,8 @@ class Trainer:
         ------
         DataError, ShapeError : if the data does not fit the model or the loss; before any change.
         ValueError : if a window would cut a sequence that a layer reads whole; before any change.
-        NonFiniteError : if a loss or a gradient is not finite; the parameters stay as they were,
-            and the pass is over.
+        NonFiniteError : if a loss or a gradient is not finite, or its square, where the optimizer
+            keeps that; the parameters stay as they were, and the pass is over.
         """
         for step in self.updates(stream):
             self.callbacks.after_update(self, step)
@@ -227,14 +235,15 @@ class Trainer:
         total = self.team.forward_and_back(batch, self.loss, reach, scale)
         grads = self.team.gradient
         self._regularization.go_back(grads, self.seed, self.n)
-        norm = math.sqrt(sum_of_squares(grads.flat))
+        norm = norm_of(grads.flat)
         if not math.isfinite(total) or not math.isfinite(norm):
-            self.under_way = self._newest = None
-            raise self._failure()
+            raise self._failure(*first_not_finite(self.team))
+        shaped, clipping = self._regularization.for_optimizer(grads, self.clip, norm)
+        if self.optimizer.squares and norm > self._squarable:
+            self._check_squares(shaped, clipping)
         self.n += 1
         self.time += len(batch.x)
         rate = 0.0
-        shaped, clipping = self._regularization.for_optimizer(grads, self.clip, norm)
         if batch.count:
             rate = plan.rate * self.optimizer.rate(self.n - 1, self.epoch, self.schedule_memo)
             self._step(shaped.flat, rate, clipping)
@@ -314,8 +323,18 @@ class Trainer:
         self.seconds += time.perf_counter() - began
         return found
 
-    def _failure(self) -> NonFiniteError:
-        what, where = first_not_finite(self.team)
+    def _check_squares(self, grads: Block, clipping: Clipping) -> None:
+        """Refuse a gradient, finite by itself, whose square the optimizer could not keep."""
+        for name, values in grads.items():
+            largest = min(float(np.abs(values).max()) * clipping.factor, clipping.limit)
+            if largest > self._squarable:
+                kind, layer = type(self.optimizer).__name__, layer_number(name)
+                what = f"the square of the gradient of {name}, which {kind} keeps in {grads.dtype},"
+                raise self._failure(what, f"{layer} ({type(self.model.layers[layer]).__name__})")
+
+    def _failure(self, what: str, where: str) -> NonFiniteError:
+        """That ``what``, in layer ``where``, is not finite; the pass is over."""
+        self.under_way = self._newest = None
         return NonFiniteError(
             f"update {self.n + 1}: {what} is not finite; the parameters are still those after "
             f"update {self.n}. A smaller learning rate, or clipping, may help.",

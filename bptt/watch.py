@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .kernels.target import padded
-from .kernels.vectors import sum_of_squares
+from .kernels.vectors import norm
 from .model import Model
 from .workers import Workers
 
@@ -116,4 +116,4 @@ def _parameter(value: NDArray, gradient: NDArray, update: NDArray) -> ParameterN
 
 
 def _rms(values: NDArray) -> float:
-    return math.sqrt(sum_of_squares(values.reshape(-1)) / values.size)
+    return norm(values.reshape(-1)) / math.sqrt(values.size)

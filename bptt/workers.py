@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from .block import Block
 from .division import best_division
-from .kernels.vectors import add, add_squares
+from .kernels.vectors import add, add_norms
 from .layers.crew import Crew
 from .layers.whole import check_whole
 from .losses import Loss
@@ -278,10 +278,10 @@ class Workers:
     def flow(self, i: int, way: int, k2: int, bound: float) -> NDArray:
         """(k,), the norms of δ_t over all lanes, each lane's bounded, of the newest k <= ``k2``."""
         steps = self._newest(k2)
-        squares = np.zeros(steps.stop - steps.start)
+        norms = np.zeros(steps.stop - steps.start)
         for window in self.windows:
-            add_squares(window.norms(i, way), steps.start, steps.stop, bound, squares)
-        return np.sqrt(squares, out=squares)
+            add_norms(window.norms(i, way), steps.start, steps.stop, bound, norms)
+        return norms
 
     def slopes(self, i: int, k2: int) -> NDArray:
         """(k, G), the slopes of the gates of layer ``i`` as in `Tape`, of the newest k steps."""

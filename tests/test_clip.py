@@ -8,9 +8,11 @@ from helpers import a_model, a_stream, assert_close
 
 from bptt import (
     GRU,
+    L1,
     LSTM,
     SGD,
     TBPTT,
+    AbsoluteError,
     Clip,
     ClipAdaptive,
     ClipNorm,
@@ -20,6 +22,7 @@ from bptt import (
     Linear,
     Residual,
     SquaredError,
+    Stream,
     Trainer,
 )
 from bptt.clip import Clipping, Units
@@ -111,6 +114,47 @@ def test_large_gradients_and_parameters_that_are_zero():
     wanted = 0.01 * np.array([0, 1e-3, *norms[2:]])
     np.testing.assert_allclose(np.linalg.norm(out["0.W"], axis=0), wanted, rtol=1e-6)
     assert not out["0.b"].any()
+
+
+@pytest.mark.parametrize("size", [1e-170, 1e-140, 1.0, 1e160, 1e300])
+def test_units_of_any_size(size):
+    model = a_model([Linear(3, 4)])
+    model.params.flat[:] = size
+    grads, out = model.params.like(), model.params.like()
+    grads.flat[:] = np.array([-2.0, 1.0] * 8) * size
+    clip = ClipAdaptive(0.5, 1e-200)
+    with np.errstate(over="ignore", under="ignore"):
+        clip.clip(model.params, grads, Units.of(model.layers, model.params), out)
+    unit = Linear(3, 4).shapes()
+    scaled = {name: (grads[f"0.{name}"] / size).reshape(unit[name]) for name in unit}
+    for name, g in scaled.items():
+        wanted = 0.5 * g / np.linalg.norm(g, axis=0) * np.sqrt(len(g))
+        np.testing.assert_allclose(out[f"0.{name}"] / size, wanted, rtol=1e-13)
+
+
+@pytest.mark.parametrize("regularizers", [[], [L1(1e-44)]], ids=["", "penalty"])
+@pytest.mark.parametrize(
+    ("dtype", "x", "target", "loss", "bound"),
+    [
+        ("float32", 3e37, 1.0, AbsoluteError(), 1e-3),
+        ("float64", 3e170, 1.0, AbsoluteError(), 1e-3),
+        ("float64", 3.0, 1e-200, SquaredError(), 1e-201),
+    ],
+)
+def test_a_gradient_of_any_size_is_scaled_to_the_bound(dtype, x, target, loss, bound, regularizers):
+    model = a_model([Linear(1, 2)], dtype)
+    model.params.flat[:] = 0
+    trainer = Trainer(
+        model, loss=loss, optimizer=SGD(1.0), truncation=TBPTT(1, 1), clip=ClipNorm(bound),
+        regularizers=regularizers,
+    )  # fmt: skip
+    with np.errstate(under="ignore"):
+        step = next(trainer.steps(Stream(np.array([[x]]), 1, np.array([[-target, target / 2]]))))
+    grads = step.grads.flat.astype(np.longdouble)
+    norm = np.sqrt((grads**2).sum())
+    np.testing.assert_allclose(step.grad_norm, float(norm), rtol=1e-13)
+    wanted = (-grads / norm * bound).astype(float)
+    np.testing.assert_allclose(model.params.flat[:2], wanted[:2], rtol=1e-5)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

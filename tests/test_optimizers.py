@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -129,6 +130,83 @@ def test_training_goes_on_from_a_file_bit_for_bit(optimizer, tmp_path):
 def test_a_centred_rms_where_every_gradient_is_the_same():
     params, _ = run(RMSProp(1.0, alpha=0.5, centered=True), np.full((200, 7), 0.3), "float32")
     assert np.isfinite(params).all()
+
+
+SQUARING = [optimizer for optimizer in OPTIMIZERS.values() if not isinstance(optimizer, SGD)]
+
+
+def one_update(optimizer, x, dtype, **options):
+    """A trainer whose gradients of W are ±x / 2, and its iterator over updates."""
+    model = bptt.Model([bptt.Linear(1, 2)], dtype=dtype)
+    model.params.flat[:] = 0
+    truncation, loss = bptt.TBPTT(1, 1), bptt.AbsoluteError()
+    trainer = bptt.Trainer(model, loss=loss, optimizer=optimizer, truncation=truncation, **options)
+    data = np.full((3, 1), x)
+    return trainer, trainer.steps(Stream(data, 1, np.array([[-1.0, 1.0]] * 3)))
+
+
+@pytest.mark.parametrize("optimizer", SQUARING, ids=str)
+@pytest.mark.parametrize(("dtype", "x"), [("float32", 1e24), ("float64", 1e200)])
+def test_a_gradient_whose_square_overflows_is_refused(optimizer, dtype, x):
+    assert optimizer.squares
+    trainer, updates = one_update(optimizer, x, dtype)
+    said = f"update 1: the square of the gradient of 0.W, which .* keeps in {dtype}, is not finite"
+    with pytest.raises(bptt.NonFiniteError, match=said) as failed:
+        next(updates)
+    assert failed.value.update == 1
+    assert trainer.n == 0
+    assert not trainer.model.params.flat.any()
+    assert not any(moment.any() for moment in trainer.moments.values())
+    for clip in (bptt.ClipNorm(0.5), bptt.ClipValue(0.5), bptt.ClipAdaptive(0.5)):
+        trainer, updates = one_update(replace(optimizer, learning_rate=0.1), x, dtype, clip=clip)
+        next(updates)
+        assert np.isfinite(trainer.model.params.flat).all()
+        assert trainer.model.params.flat[:2].all()
+
+
+def test_sums_of_squares_stay_finite():
+    grads = np.full((40, 7), 1.5e19)
+    params, moments = run(AdaGrad(1.0), grads, "float32")
+    assert np.isfinite(moments["squares"]).all()
+    assert (params < run(AdaGrad(1.0), grads[:-1], "float32")[0]).all()
+
+
+HELD = [
+    ("eps", 1e-50, "float32", False),
+    ("eps", 1e-50, "float64", True),
+    ("eps", 1e-30, "float32", True),
+    ("eps", 1e39, "float32", False),
+    ("learning_rate", 1e-50, "float32", False),
+    ("learning_rate", 1e39, "float32", False),
+    ("learning_rate", 1e39, "float64", True),
+]
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.1), *SQUARING], ids=str)
+@pytest.mark.parametrize(("name", "value", "dtype", "fits"), HELD)
+def test_numbers_that_the_dtype_does_not_hold_are_refused(optimizer, name, value, dtype, fits):
+    if not hasattr(optimizer, name):
+        return
+    optimizer = replace(optimizer, **{name: value})
+    if fits:
+        one_update(optimizer, 1.0, dtype)
+        return
+    said = f"{name} of {type(optimizer).__name__} is {value!r}, which is "
+    with pytest.raises(ValueError, match=re.escape(said)):
+        one_update(optimizer, 1.0, dtype)
+
+
+def test_bounds_that_the_dtype_does_not_hold_are_refused():
+    for clip in (bptt.ClipNorm(1e-50), bptt.ClipValue(1e-50)):
+        with pytest.raises(ValueError, match=r"1e-50, which is 0\.0 in float32"):
+            one_update(SGD(0.1), 1.0, "float32", clip=clip)
+    said, x = r"clip_delta is 1e-50, which is 0\.0 in float32", np.ones((2, 1, 3))
+    with pytest.raises(ValueError, match=said):
+        a_trainer("float32", truncation=bptt.TBPTT(2, 2, clip_delta=1e-50))
+    with pytest.raises(ValueError, match=said):
+        bptt.value_and_grad(
+            bptt.Model([bptt.RNN(3, 3)]), bptt.SquaredError(), x, x, clip_delta=1e-50
+        )
 
 
 def test_optimizers_are_named_by_their_classes():

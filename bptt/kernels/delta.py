@@ -7,9 +7,10 @@ import math
 import numpy as np
 
 from .arithmetic import total
-from .compile import kernel, piece
+from .compile import piece
 from .crew import meet
 from .vector import ask, lanes, load, splat, store
+from .vectors import scaled_norm
 
 __all__ = ["gather"]
 
@@ -17,37 +18,24 @@ _TRUSTED = (1e-25, 1e30)
 """Sums of squares inside are exact enough in float32; outside they are taken in float64."""
 
 
-@kernel
-def _sum_of_squares(row):
-    """Of a whole row, in float64, scaled so that nothing overflows or vanishes."""
-    largest = 0.0
-    for value in row:
-        size = abs(np.float64(value))
-        if math.isnan(size):
-            return size
-        largest = size if size > largest else largest
-    if largest == 0.0 or math.isinf(largest):
-        return largest
-    scaled = 0.0
-    for value in row:
-        part = np.float64(value) / largest
-        scaled += part * part
-    return scaled * largest * largest
-
-
 @piece
 def _norm(squares, delta, b, first, end):
     """Of units ``first`` to ``end`` of lane ``b`` of delta (B, Hp), in float64; ``squares`` is a
     vector, of what every so many-th of them adds up to."""
     sum_of_squares = np.float64(total(squares))
+    norm = math.sqrt(sum_of_squares)
     if not _TRUSTED[0] < sum_of_squares < _TRUSTED[1]:
-        sum_of_squares = _sum_of_squares(delta[b, first:end])
-    return math.sqrt(sum_of_squares)
+        norm = scaled_norm(delta[b, first:end])
+    return norm
 
 
 @piece
 def _bound(delta, limit, norms, t, part):
-    """Where the norm of a lane is above ``limit``, scale the member's units, so that it is that."""
+    """Where the norm of a lane is above ``limit``, scale the member's units, so that it is that.
+
+    In two steps, neither of which is too small a number for the dtype; by NaN where float64 does
+    not hold the norm, so that it is noticed.
+    """
     number, members, told, first, end, _, _ = part
     count, width, size = delta.shape[0], delta.shape[1], lanes(delta)
     meet(number, members, told)
@@ -56,9 +44,10 @@ def _bound(delta, limit, norms, t, part):
         for other in range(1, members):
             norm = math.hypot(norm, norms[other, t, b])
         if norm > limit:
-            factor = splat(delta, limit / norm)
+            root = math.sqrt(limit) / math.sqrt(norm) if norm < math.inf else math.nan
+            factor = splat(delta, root)
             for j in range(b * width + first * size, b * width + end * size, size):
-                store(delta, j, load(delta, j) * factor)
+                store(delta, j, load(delta, j) * factor * factor)
 
 
 @piece

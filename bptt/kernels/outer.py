@@ -21,6 +21,9 @@ __all__ = ["accumulate", "accumulate_both", "put_last", "scratch_sizes"]
 
 _BLOCK = 192
 """Rows of the sum over time and lanes that are added up at a time: they fit the nearer caches."""
+_RUN = 16 * _BLOCK
+"""Rows that the sums take up before they are added to the outputs and begin anew: a long sum loses
+the digits of what is added to it."""
 _READS = 24
 """How often a line of 16 numbers is read where it lies, at most; else it pays to sort them."""
 _PANEL_NEAR = _BLOCK * FULL * target().vector_bytes <= NEAR
@@ -87,8 +90,8 @@ def _add_outer(n, count, side, panel, start, sums, at, ahead, part):
 
 
 @apart_kernel
-def _scatter_panel(n, sums, at, columns, first, gates, units, out):
-    """Write ``n`` rows of a finished panel where they belong in ``out`` (n, G·N)."""
+def _scatter_panel(n, sums, at, columns, first, gates, units, adds, out):
+    """Write ``n`` rows of a finished panel where they belong in ``out`` (n, G·N), or add them."""
     lane_count = lanes(sums)
     for v in range(columns // lane_count):
         unit = (first + v) // gates * lane_count
@@ -96,15 +99,18 @@ def _scatter_panel(n, sums, at, columns, first, gates, units, out):
         source, to = at + v * lane_count, (first + v) % gates * units + unit
         if real == lane_count:
             for i in range(n):
-                store(out, to + i * out.shape[1], load(sums, source + i * columns))
+                here = to + i * out.shape[1]
+                value = load(sums, source + i * columns)
+                store(out, here, value + load(out, here) if adds else value)
         else:
             for i in range(n):
                 for lane in range(real):
-                    out[i, to + lane] = sums[source + i * columns + lane]
+                    value = sums[source + i * columns + lane]
+                    out[i, to + lane] = value + out[i, to + lane] if adds else value
 
 
 @piece
-def _scatter_bias(sums, at, columns, first, gates, units, db):
+def _scatter_bias(sums, at, columns, first, gates, units, adds, db):
     """The same for one row, and ``db`` of the last columns."""
     size, none = lanes(sums), gates * units - db.size
     for v in range(columns // size):
@@ -112,12 +118,14 @@ def _scatter_bias(sums, at, columns, first, gates, units, db):
         to = (first + v) % gates * units + unit - none
         if to >= 0:
             for lane in range(min(size, units - unit)):
-                db[to + lane] = sums[at + v * size + lane]
+                value = sums[at + v * size + lane]
+                db[to + lane] = value + db[to + lane] if adds else value
 
 
 @apart_kernel
-def _scatter(sums, base, gates, out, panels, begin, stop):
-    """Write panels ``begin`` to ``stop`` of the sums from ``base`` on where they belong."""
+def _scatter(sums, base, gates, out, adds, panels, begin, stop):
+    """Write panels ``begin`` to ``stop`` of the sums from ``base`` on where they belong, or add
+    them to what is there."""
     dwx, dwh, db = out
     size, units = lanes(sums), dwx.shape[1] // gates
     n_x, n_h = dwx.shape[0], dwh.shape[0]
@@ -126,9 +134,9 @@ def _scatter(sums, base, gates, out, panels, begin, stop):
         first, end = panel_bounds(p, panels)
         columns = (end - first) * size
         at = base + first * size * n
-        _scatter_panel(n_x, sums, at, columns, first, gates, units, dwx)
-        _scatter_panel(n_h, sums, at + n_x * columns, columns, first, gates, units, dwh)
-        _scatter_bias(sums, at + (n - 1) * columns, columns, first, gates, units, db)
+        _scatter_panel(n_x, sums, at, columns, first, gates, units, adds, dwx)
+        _scatter_panel(n_h, sums, at + n_x * columns, columns, first, gates, units, adds, dwh)
+        _scatter_bias(sums, at + (n - 1) * columns, columns, first, gates, units, adds, db)
 
 
 @piece
@@ -193,6 +201,12 @@ def _block_rows(left):
 
 
 @piece
+def _ends(r, m):
+    """Whether the block at row r of m is the last of a run."""
+    return (r + _BLOCK) % _RUN == 0 or r + _BLOCK >= m
+
+
+@piece
 def _put_zeros(sums, zeros):
     """What `_add_block` reads there."""
     one = zeros + FULL * lanes(sums)
@@ -218,9 +232,10 @@ def accumulate(x, h, g, span, gates, scratch, out, wanted):
     zeros = (sizes[0] + sizes[1] + 1) * g.shape[2]
     _put_zeros(sums, zeros)
     for r in range(0, max(m, 1), _BLOCK):
-        here, places = (row + r, _block_rows(m - r), m), (nothing, zeros, r > 0)
+        here, places = (row + r, _block_rows(m - r), m), (nothing, zeros, r % _RUN > 0)
         _add_block(x, h, g, here, sizes, scratch, places, wanted)
-    _scatter(sums, nothing, gates, out, panels, begin, stop)
+        if _ends(r, m):
+            _scatter(sums, nothing, gates, out, r >= _RUN, panels, begin, stop)
 
 
 @kernel
@@ -244,10 +259,11 @@ def accumulate_both(x, h, g, last, span, gates, scratch, outs, wanted):
             if of_h:
                 put_last(g, last, here[0], here[1], gates, begin, stop)
             a, n, base = (h, len(outs[1][0]), second) if of_h else (x, len(outs[0][0]), nothing)
-            sizes, places = (n, nothing), (base, zeros, r > 0)
+            sizes, places = (n, nothing), (base, zeros, r % _RUN > 0)
             _add_block(a, a, g, here, sizes, scratch, places, wanted)
-    _scatter(sums, nothing, gates, outs[0], panels, begin, stop)
-    _scatter(sums, second, gates, outs[1], panels, begin, stop)
+        if _ends(r, m):
+            _scatter(sums, nothing, gates, outs[0], r >= _RUN, panels, begin, stop)
+            _scatter(sums, second, gates, outs[1], r >= _RUN, panels, begin, stop)
 
 
 @kernel

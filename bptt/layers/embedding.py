@@ -15,6 +15,7 @@ from ..kernels.compile import kernel
 from ..kernels.target import padded, zeros
 from .base import Layer, check_size
 from .lookup import Lookup
+from .runs import in_runs
 from .tape import Room, Span, Tape
 from .weights import Scratch
 
@@ -30,7 +31,8 @@ class Embedding(Layer):
     n_ids : number of ids, V.
     n_out : features of each, E.
 
-    Parameters in the model: ``W`` (V, E), drawn from N(0, 1).
+    Parameters in the model: ``W`` (V, E), drawn from N(0, 1). Where windows overlap, `Linear` and
+    recurrent layers right above read today's W at older steps too.
 
     Raises
     ------
@@ -107,8 +109,8 @@ class Embedding(Layer):
         if isinstance(tape.y, Lookup):
             call = partial(np.copyto, grads["W"], dy[:, 0, : self.n_out])
         else:
-            here = steps.errors_from, steps.last
-            call = partial(_backward, tape.x, dy, grads["W"], *here)
+            add_up, here = partial(_backward, tape.x, dy), (steps.errors_from, steps.last)
+            call = partial(in_runs, add_up, here, tape.x.shape[1], grads["W"])
         return [call], steps.last
 
 
@@ -123,7 +125,7 @@ def _forward(ids, table, y, first, last):
 
 
 @kernel
-def _backward(ids, dy, dw, first, last):
+def _backward(ids, dy, first, last, dw):
     """ids (K, B) in, dy (K, B, at least E) in, dw (V, E) out."""
     dw[:] = 0
     for t in range(first, last):

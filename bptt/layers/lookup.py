@@ -9,12 +9,15 @@ So with few ids the layer above does its work once an id instead of once a step 
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..kernels.compile import kernel
 from ..kernels.target import empty
 from ..kernels.vector import lanes, load, splat, store
+from .runs import in_runs
 
 __all__ = ["Lookup"]
 
@@ -46,7 +49,7 @@ class Lookup:
 
     def collect(self, g: NDArray, first: int, last: int, rows: NDArray) -> None:
         """Add up g (K, B, columns) of steps ``first`` to ``last``, by id, to rows (V, 1, N)."""
-        _collect(self.ids, g, first, last, rows)
+        in_runs(partial(_collect, self.ids, g), (first, last), self.ids.shape[1], rows)
 
 
 @kernel

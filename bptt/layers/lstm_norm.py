@@ -24,6 +24,7 @@ from ..kernels.packing import interleave
 from ..kernels.target import empty, lanes_of, padded, zeros
 from .lstm_norm_loops import Arrays, backward, forward, normalise, product_errors
 from .recurrent import RecurrentWeights
+from .runs import in_runs
 from .tape import Room, Span, Tape
 from .weights import PackedWeights, Scratch
 
@@ -130,12 +131,16 @@ def gradients(
     """What `Recurrent._gradients` lists; the errors of products go to ``arrays.dxn``, ``dhn``."""
     first, last = steps.first, steps.last
     n, h, none = weights.wh.n_in, tape.states["h"], grads["Wh"][:0]
-    sums = zeros(weights.gates.shape, weights.gates.dtype)
-    own = tuple(arrays), weights.gates, n
-    weights.wh.calls.bind(product_errors, *own, first, last, sums)()
+    sums = empty(weights.gates.shape, weights.gates.dtype)
+
+    def add_up(start: int, stop: int, out: NDArray) -> None:
+        own = tuple(arrays), weights.gates, n, start, stop, out
+        weights.wh.calls.bind(product_errors, *own)()
+
+    in_runs(add_up, (first, last), h.shape[1], sums)
     for name, found in zip(("gx", "gh", "b"), sums, strict=True):
         grads[name][...] = _natural(found, n)
-    of_cell = arrays.dcell[first:last, :, :n].sum(axis=0)
+    of_cell = arrays.dcell[first:last, :, :n].sum(axis=0, dtype=np.float64)
     grads["gc"][...], grads["bc"][...] = of_cell
     out = (grads["Wx"], none, np.empty_like(grads["b"]))
     perform(weights.wx.gradients(scratch, first, last, tape.x, h, arrays.dxn, out, dx))

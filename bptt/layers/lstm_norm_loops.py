@@ -230,14 +230,16 @@ def backward(values, wh_transposed, gates, cell, n, dy, span, part):
 
 @kernel
 def product_errors(values, gates, n, first, last, sums):
-    """From dz to dxn and dhn; and the gradients of gx, gh and b, which are added to ``sums``.
+    """From dz to dxn and dhn; and the gradients of gx, gh and b.
 
     values : `Arrays` as a plain tuple.
-    sums : in, out, (3, 4·Hp) interleaved.
+    sums : out, (3, 4·Hp) interleaved, these gradients.
     """
     arrays, nothing = Arrays(*values), np.int64(0)
     dz, xn, hn, scales = arrays.dz, arrays.xn, arrays.hn, arrays.scales
     count, columns = dz.shape[1], dz.shape[2]
+    for j in range(0, sums.size, lanes(dz)):
+        store(sums, j, splat(sums, 0.0))
     for t in range(first, last):
         for b in range(count):
             at = (t * count + b) * columns

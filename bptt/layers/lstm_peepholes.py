@@ -124,7 +124,9 @@ def run_back(
 def gradients(arrays: _Arrays, steps: Span, grads: Mapping[str, NDArray]) -> None:
     """The gradient of p; `Recurrent` has those of Wx, Wh and b."""
     grad = grads["p"]
-    grad[...] = arrays.dp[steps.first : steps.last, :, : grad.shape[1]].sum(axis=0)
+    grad[...] = arrays.dp[steps.first : steps.last, :, : grad.shape[1]].sum(
+        axis=0, dtype=np.float64
+    )
 
 
 @kernel

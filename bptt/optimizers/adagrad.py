@@ -39,6 +39,7 @@ class AdaGrad(Optimizer):
     eps: float = 1e-10
     moments: ClassVar[tuple[str, ...]] = ("squares",)
     elementwise: ClassVar[bool] = True
+    squares: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -53,7 +54,8 @@ class AdaGrad(Optimizer):
         rate: float,
         clipping: Clipping,
     ) -> None:
-        _adagrad(params, grads, moments["squares"], typed((rate, self.eps, *clipping), params))
+        numbers = rate, self.eps, float(np.finfo(params.dtype).max), *clipping
+        _adagrad(params, grads, moments["squares"], typed(numbers, params))
 
     def change(
         self,
@@ -70,8 +72,8 @@ class AdaGrad(Optimizer):
 @kernel
 def _adagrad(params, grads, squares, numbers):
     """params, squares (N,) in and out; grads (N,) in; numbers of the same dtype."""
-    rate, eps, factor, limit = numbers
+    rate, eps, most, factor, limit = numbers
     for i in range(params.size):
         g = min(max(grads[i] * factor, -limit), limit)
-        squares[i] += g * g
+        squares[i] = min(squares[i] + g * g, most)
         params[i] -= rate * g / (math.sqrt(squares[i]) + eps)

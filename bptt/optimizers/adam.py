@@ -46,6 +46,7 @@ class Adam(Optimizer):
     weight_decay: float = 0.0
     moments: ClassVar[tuple[str, ...]] = ("m", "v")
     elementwise: ClassVar[bool] = True
+    squares: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

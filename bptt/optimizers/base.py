@@ -33,6 +33,8 @@ class Optimizer(Options):
     update."""
     elementwise: ClassVar[bool] = False
     """Whether `update` treats each number by itself, so that threads can have a piece each."""
+    squares: ClassVar[bool] = False
+    """Whether it keeps squares of the gradient, which overflow long before the gradient does."""
 
     def __post_init__(self) -> None:
         check_rate("learning_rate", self.learning_rate)

@@ -45,6 +45,7 @@ class RMSProp(Optimizer):
     momentum: float = 0.0
     centered: bool = False
     elementwise: ClassVar[bool] = True
+    squares: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

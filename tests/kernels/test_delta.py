@@ -46,7 +46,7 @@ def test_norms_of_float32_from_the_smallest_to_the_largest(size):
     assert np.array_equal(delta, before)
 
 
-@pytest.mark.parametrize("size", [1e-150, 1e-30, 1.0, 1e25, 1e150])
+@pytest.mark.parametrize("size", [1e-305, 1e-170, 1e-150, 1e-30, 1.0, 1e25, 1e150, 1e160, 1e307])
 def test_norms_of_float64(size):
     delta = lanes_of_size(size, "float64")
     np.testing.assert_allclose(bound_all(delta, np.inf), norms_of(delta), rtol=1e-14)
@@ -61,6 +61,24 @@ def test_what_is_above_the_limit_is_scaled_to_it(dtype, size, fraction):
     norms = bound_all(delta, size * fraction)
     np.testing.assert_allclose(norms, size, rtol=1e-5)
     np.testing.assert_allclose(delta, before * fraction, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size", "limit"),
+    [("float64", 1e-170, 1e-180), ("float64", 1e200, 1e-200), ("float64", 1e307, 1.0),
+     ("float32", 1e38, 1e-4), ("float32", 1e30, 1e-15), ("float32", 1e-20, 1e-30)],
+)  # fmt: skip
+def test_a_bound_far_from_what_is_bounded(dtype, size, limit):
+    delta = lanes_of_size(size, dtype)
+    wanted = delta.astype(np.longdouble) * (limit / np.longdouble(size))
+    bound_all(delta, limit)
+    np.testing.assert_allclose(delta, wanted.astype(float), rtol=1e-5)
+
+
+def test_a_norm_beyond_float64_is_noticed_and_not_scaled_to_zero():
+    delta = np.full((1, padded(11, "float64")), 1.7e308)
+    assert np.isinf(bound_all(delta, 1.0)).all()
+    assert np.isnan(delta).all()
 
 
 def test_lanes_are_bounded_one_by_one():

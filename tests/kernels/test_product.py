@@ -155,7 +155,9 @@ def check_gradient(seed, sizes, gates, dtype, first):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("gates", GATES)
 @pytest.mark.parametrize(
-    "sizes", [(3, 2, 5, 7, 7), (2, 1, 1, 1, 1), (4, 5, 9, 0, 33), (97, 4, 3, 5, 5)]
+    "sizes",
+    [(3, 2, 5, 7, 7), (2, 1, 1, 1, 1), (4, 5, 9, 0, 33), (97, 4, 3, 5, 5), (49, 4, 3, 5, 5)]
+    + [(1 + steps, 64, 2, 3, 5) for steps in (47, 48, 49, 96)],
 )
 def test_weight_gradient(sizes, gates, dtype):
     check_gradient(0, sizes, gates, dtype, first=1)
