@@ -36,7 +36,8 @@ class RecomputedWindow:
     """A `Window` of ``capacity`` steps whose tape holds only ``segment`` of them at a time.
 
     Where a window reaches back beyond its new steps, the older steps are run again from the state
-    before them, with the parameters of today; a `Window` keeps what older parameters made of them.
+    before them, with the parameters of today; a `Window` keeps what older parameters made of them,
+    and has only what is looked up in an `Embedding` by those of today.
 
     Parameters and attributes are those of `Window`, but for the output and its error, which are
     only there for the segment at hand.

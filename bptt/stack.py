@@ -65,6 +65,8 @@ class Stack:
             read = above is not None and above.reads_lookups
             own = room._replace(lookup_ids=lookup_ids if read else 0, salt=i)
             self.tapes.append(layer.tape(below, own._replace(crew=crew) if layer.divides else own))
+        written = layers[0].reads_ids and not isinstance(self.tapes[0].y, Lookup)
+        self._writes_rows = written and any(above.reads_lookups for above in layers[1:2])
         self.y: NDArray = self.tapes[-1].y
         self.dx: NDArray | None = None
         self._borrowed = [(i, name) for i, layer in enumerate(layers) for name in layer.borrows()]
@@ -105,6 +107,12 @@ class Stack:
         """What lists depend on of the steps' marks."""
         fresh, skip = self._marked
         return fresh.some, skip.some, skip.stops
+
+    def renew(self, weights: ModelWeights, first: int, last: int) -> None:
+        """Write anew what the layer above looks up, if it does: rows of the table of today, also at
+        steps ``first`` to ``last``, which earlier updates ran."""
+        if self._writes_rows:
+            self.layers[0].forward(weights.packed[0], self.tapes[0], first, last)
 
     def _forget(self, weights: ModelWeights, grads: Grads | None) -> None:
         """What was listed, which was for others than these."""

@@ -249,6 +249,8 @@ class Window:
         steps = len(batch.x)
         self.make_room(steps, reach.k2 - steps)
         self._kept = reach.keep
+        if self.start < self.stop:
+            self._stack.renew(weights, self.start, self.stop)
         self.forward(weights, batch.x, batch.marks)
         total = self.add_losses(loss, batch, scale)
         returning = None if reach.weights is None else reach.weights[:, np.newaxis]

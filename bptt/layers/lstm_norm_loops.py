@@ -7,13 +7,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.arithmetic import fma, total
+from ..kernels.arithmetic import fma, maximum, total
 from ..kernels.compile import kernel
 from ..kernels.delta import gather
 from ..kernels.exponential import sigmoid, tanh
 from ..kernels.moments import gate_errors, gate_moments, moments, standardise
 from ..kernels.product import back_product, product, whole_rows, zero_start
 from ..kernels.vector import lanes, load, splat, store
+from .lstm_plain import LEAST
 from .tape import Span
 
 __all__ = ["Arrays", "backward", "forward", "normalise", "product_errors"]
@@ -147,6 +148,7 @@ def _output_errors(arrays, cell, t, b):
     Returns the sums of dcn and of dcn ĉ.
     """
     z, c, dz, dcell, dcn, dh = arrays.z, arrays.c, arrays.dz, arrays.dcell, arrays.dcn, arrays.dh
+    least = splat(dh, LEAST)
     count, width = dh.shape
     size = lanes(dh)
     row = t * count + b
@@ -158,7 +160,7 @@ def _output_errors(arrays, cell, t, b):
         o, delta = load(z, at), load(dh, b * width + unit)
         normal = (load(c, after + unit) - mean) * (load(cell, 2 * width + unit) * scale)
         gain = load(cell, unit)
-        squashed = tanh(gain * normal + load(cell, width + unit))
+        squashed = load(arrays.h, after + unit) / maximum(o, least)
         slope = o * (1.0 - o)
         error = delta * o * (1.0 - squashed * squashed)
         store(dz, at, delta * squashed * slope)

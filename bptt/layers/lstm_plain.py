@@ -26,11 +26,11 @@ from ..kernels.vector import ask_row, flat, lanes, load, splat, store
 from .recurrent import RecurrentWeights
 from .tape import Room, Span
 
-__all__ = ["add_products", "backward_cell", "make_arrays", "make_weights", "packing", "run",
-           "run_back"]  # fmt: skip
+__all__ = ["LEAST", "add_products", "backward_cell", "make_arrays", "make_weights", "packing",
+           "run", "run_back"]  # fmt: skip
 
 
-_LEAST = 1.2e-38
+LEAST = 1.2e-38
 """Below every sigmoid, and a normal number in float32 too."""
 
 
@@ -182,7 +182,7 @@ def backward_cell(arrays, t, number, first, end):
     count, width = dh.shape
     size = lanes(dh)
     slopes_i = slopes_f = slopes_g = slopes_o = splat(dh, 0.0)
-    least, far = splat(dh, _LEAST), z.size > FAR // 4
+    least, far = splat(dh, LEAST), z.size > FAR // 4
     for b in range(count):
         weight = splat(dh, arrays.back[t, b])
         if far:

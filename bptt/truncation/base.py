@@ -57,7 +57,8 @@ class Truncation(Options):
         states of every √k2 steps only, and run the steps between them again; or a number, to do
         so with the longest stretches for which the tapes of all lanes fit into so many MB
         (10⁶ bytes). The gradient is the same. Where windows overlap, the older steps are then run
-        again with today's parameters, and otherwise stay as older parameters left them.
+        again with today's parameters, and otherwise stay as older parameters left them, but for
+        rows of an `Embedding`.
     """
 
     clip_delta: float | None = field(default=None, kw_only=True)

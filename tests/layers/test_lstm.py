@@ -177,3 +177,23 @@ def test_saturation_is_that_of_the_gates(option):
             gate = gates[f"1.{name}"][-k2:]
             slope = 1 - gate**2 if name == "g" else gate * (1 - gate)
             assert_close(found[f"1.{name}"], 1 - slope.mean(axis=(1, 2)) / steepest, 1e-10)
+
+
+def test_an_older_step_keeps_the_output_of_its_own_parameters():
+    """Of one unit ĉ is 0, and the output o·tanh(bc): so the gradient of bc can be read off."""
+    model = a_model([LSTM(2, 1, layer_norm=True), Linear(1, 1)])
+    trainer = Trainer(
+        model, loss=SquaredError(), optimizer=Frozen(), truncation=TBPTT(1, 2), workers=1
+    )
+    rng = np.random.default_rng(0)
+    updates = trainer.steps(bptt.Stream(rng.normal(size=(2, 2)), 1, np.ones((2, 1))))
+    squashed = [np.tanh(model.params["0.bc"][0])]
+    next(updates)
+    model.params["0.bc"] += 0.7
+    squashed.append(np.tanh(model.params["0.bc"][0]))
+    second = next(updates)
+    h, norms = trainer.team.windows[0].tapes[0].states["h"][1:3, 0, 0], second.flow["0.h"]
+    slopes = [norm * y / s * (1 - s * s) for norm, y, s in zip(norms, h, squashed, strict=True)]
+    found = abs(second.grads["0.bc"][0])
+    assert min(abs(found - abs(slopes[1] + sign * slopes[0])) for sign in (1, -1)) < 1e-12
+    assert slopes[0] > 1e-4
