@@ -17,6 +17,7 @@ __all__ = [
     "check_fraction",
     "check_held",
     "check_kind",
+    "check_lag",
     "check_natural",
     "check_numbers",
     "check_path",
@@ -123,6 +124,17 @@ def check_kind(name: str, value: object, kind: type | tuple[type, ...]) -> None:
         kinds = kind if isinstance(kind, tuple) else (kind,)
         words = " or ".join(k.__name__ for k in kinds)
         raise TypeError(f"{name} must be a {words}, got {value!r}")
+
+
+def check_lag(name: str, value: float) -> None:
+    """Refuse what is not a finite number of steps above 2.
+
+    Raises
+    ------
+    ValueError : naming it.
+    """
+    if not is_number(value) or not 2 < value < math.inf:
+        raise ValueError(f"{name} must be a finite number above 2, got {value!r}")
 
 
 def check_natural(name: str, value: int) -> int:

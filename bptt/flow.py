@@ -38,6 +38,8 @@ _FEW = 5
 """Steps; a gradient that reaches no further is said to vanish."""
 _GROWS = 1 + 1e-6
 """Rate above which a gradient is said to explode, if it is also largest far back."""
+_SHORT = 0.75
+"""Share of the lags within which all gradients must end for a hint of how to reach further."""
 _TINY = 1e-30
 """Of the largest norm: what is smaller has lost its digits in float32."""
 
@@ -126,7 +128,17 @@ class GradientFlow:
         return curve.cumsum() / total if total > 0 else np.ones(len(curve))
 
     def __str__(self) -> str:
-        return "\n".join(self.verdict(name) for name in self.norms)
+        return "\n".join([*(self.verdict(name) for name in self.norms), *self._hint()])
+
+    def _hint(self) -> list[str]:
+        """How to reach further, where no layer reaches nearly as far as was looked."""
+        lags = max((len(self._seen(name)) for name in self.norms), default=0)
+        if max((self.reach(name) for name in self.norms), default=0) >= _SHORT * lags:
+            return []
+        return [
+            "To learn from further back: an LSTM or GRU with "
+            f"chrono={lags} begins with memories of up to {lags} steps."
+        ]
 
 
 def gradient_flow(

@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from .checks import check_bound, check_count, is_number
+from .checks import check_bound, check_count, check_lag, is_number
 
 __all__ = [
     "chrono",
@@ -94,13 +94,12 @@ def chrono(units: int, t_max: float, rng: np.random.Generator) -> NDArray[np.flo
     """(4·units,), a bias ``b`` for an `LSTM` whose memories are to last from 1 to ``t_max`` steps.
 
     b_f = log u with u uniform in [1, t_max - 1], b_i = -b_f, and zero for g and o, in the order
-    i f g o of the gates.  (Tallec & Ollivier 2018.)
+    i f g o of the gates.  (Tallec & Ollivier 2018.)  ``LSTM(n_in, units, chrono=t_max)`` begins so.
 
     Raises
     ------
     ValueError : if ``units`` is not a positive integer, or ``t_max`` not a finite number above 2.
     """
-    if not is_number(t_max) or not 2 < t_max < math.inf:
-        raise ValueError(f"t_max must be a finite number above 2, got {t_max!r}")
+    check_lag("t_max", t_max)
     forget = np.log(rng.uniform(1.0, t_max - 1.0, check_count("units", units)))
     return np.concatenate([-forget, forget, np.zeros(2 * units)])

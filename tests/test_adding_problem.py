@@ -37,6 +37,21 @@ def test_a_gated_cell_solves_a_short_problem_and_stops(capsys):
 
 
 @compiled
+@pytest.mark.parametrize(("length", "chrono"), [(2, 3), (3, 3), (12, 12)])
+def test_memories_begin_as_long_as_a_sequence(length, chrono, monkeypatch):
+    make, made = bptt.Model, []
+
+    def seen(layers, seed):
+        made.append(layers[0])
+        return make(layers, seed=seed)
+
+    monkeypatch.setattr(bptt, "Model", seen)
+    small = ["--count", "4", "--units", "2", "--passes", "1"]
+    example.main(["--length", str(length), *small])
+    assert [getattr(layer, "chrono", None) for layer in made] == [chrono, chrono, None]
+
+
+@compiled
 def test_passes_that_do_not_suffice_are_told(capsys):
     example.main(["--cells", "rnn", "--passes", "2", *EASY, "--batch", "250"])
     said = capsys.readouterr().out

@@ -3,10 +3,11 @@
 import json
 import math
 
+import numba
 import numpy as np
 import pytest
 
-from benchmarks import compare, layers, report, scaling, table, watching
+from benchmarks import compare, layers, long_lags, report, scaling, table, watching
 from benchmarks.cases import CELLS, CHAR_LM, LAYER_CASES, Case, flops, random_ids
 from benchmarks.timing import Budget, alternate, geometric_mean, torch_name
 
@@ -247,3 +248,18 @@ def test_the_report_of_threads_compares_with_one_thread_and_with_the_peer():
         ["2", "4", "2.00×", "6", "1.50×", "1.50×"],
         ["4", "–", "–", "3", "3.00×", "–"],
     ]
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="takes minutes without compiled kernels")
+def test_chrono_learns_the_order_that_is_not_learned_without():
+    found = [
+        long_lags.sequences_until_solved(long_lags.ORDER, "GRU", options, seed=0, limit=8000)
+        for options in ({"chrono": 100}, {})
+    ]
+    assert found[0] in range(1000, 8001, 1000)
+    assert found[1] is None
+
+
+def test_the_report_of_long_lags_says_what_was_not_solved():
+    rows = [["adding", *(long_lags._said(found, 300_000) for found in (None, 27_000))]]
+    assert "| adding | not in 300,000 | 27,000 |" in long_lags.markdown(rows)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from helpers import a_model, an_input
 
-from bptt import LSTM, RNN, GradientFlow, SquaredError, gradient_flow
+from bptt import GRU, LSTM, RNN, GradientFlow, Linear, Model, SquaredError, gradient_flow
+from bptt.datasets import adding_sum
 
 
 def an_orthogonal(n, seed=0):
@@ -69,7 +70,31 @@ def test_what_becomes_of_the_gradient(rate, half_life, reach, said):
     if rate <= 1:
         assert flow.half_life("0.h") == half_life
         assert flow.reach("0.h") == reach
-    assert flow.verdict("0.h") == str(flow) == said
+    assert flow.verdict("0.h") == str(flow).partition("\n")[0] == said
+
+
+@pytest.mark.parametrize("window", [None, 60])
+def test_what_reaches_less_far_than_was_looked_is_told_how_to(window):
+    hint = (
+        "\nTo learn from further back: an LSTM or GRU with chrono=60 begins with memories of up to "
+        "60 steps."
+    )
+    for rate, told in ((0.1, True), (0.8, True), (0.97, False), (1.0, False), (1.1, False)):
+        flow = linear_flow(rate * an_orthogonal(4), 60, window=window)
+        assert str(flow) == flow.verdict("0.h") + hint * told
+        further = GradientFlow({**flow.norms, "0.c": np.ones((1, 60))}, window)
+        assert hint not in str(further)
+    assert "chrono" not in str(GradientFlow({"0.h": np.full((2, 60), NAN)}))
+    assert str(GradientFlow({})) == ""
+
+
+@pytest.mark.parametrize("cell", [LSTM, GRU])
+def test_chrono_is_what_it_says(cell):
+    x, targets = adding_sum(100, 20, seed=1)
+    for options, told in (({}, True), ({"chrono": 100}, False)):
+        model = Model([cell(2, 8, **options), Linear(8, 1)])
+        flow = gradient_flow(model, SquaredError(), x, targets[np.newaxis])
+        assert ("chrono=100 begins" in str(flow)) == told
 
 
 def test_whether_a_window_is_long_enough():

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, ClassVar
 
+import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..checks import check_flag
+from ..checks import check_flag, check_lag
+from ..initializers import chrono
 from ..kernels.calls import Call
 from ..kernels.crew import ALONE, Member
 from . import gru_after, gru_before
@@ -43,6 +45,9 @@ class GRU(Recurrent):
     reset_after : whether r multiplies h_{t-1} after its product with Whn, or before.
     feedback : what errors go back through: "exact" for the transposed weights, "random" for fixed
         random matrices ``Bx`` and ``Bh`` in place of ``Wx`` and ``Wh`` (Lillicrap et al. 2016).
+    chrono : T_max, above 2, for lags of up to so many steps: memories begin to last from 1 to T_max
+        steps. The bias of z, which says what is kept, is log u, u uniform in [1, T_max - 1]
+        (Tallec & Ollivier 2018); if None, it is 0.
 
     Parameters in the model: ``Wx`` (I, 3H), ``Wh`` (H, 3H), ``b`` (3H,), gates in the order r z n;
     and ``bh`` (H,) if ``reset_after``.  State: ``h`` (B, H). Of PyTorch's biases, ``b`` is the sum
@@ -50,11 +55,12 @@ class GRU(Recurrent):
 
     Raises
     ------
-    ValueError : if a size is not a positive integer, ``reset_after`` not a bool, or ``feedback``
-        neither of the two.
+    ValueError : if a size is not a positive integer, ``reset_after`` not a bool, ``feedback``
+        neither of the two, or ``chrono`` not a finite number above 2.
     """
 
     reset_after: bool = True
+    chrono: float | None = field(default=None, kw_only=True)
     gates: ClassVar[int] = 3
     carried: ClassVar[tuple[str, ...]] = ("h",)
     gate_names: ClassVar[tuple[str, ...]] = ("r", "z", "n")
@@ -63,6 +69,8 @@ class GRU(Recurrent):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_flag("reset_after", self.reset_after)
+        if self.chrono is not None:
+            check_lag("chrono", self.chrono)
 
     @property
     def divides(self) -> bool:
@@ -75,6 +83,12 @@ class GRU(Recurrent):
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return super().shapes() | ({"bh": (self.n,)} if self.reset_after else {})
+
+    def initialize(self, params: Mapping[str, NDArray], rng: np.random.Generator) -> None:
+        super().initialize(params, rng)
+        if self.chrono is not None:
+            kept = slice(self.n, 2 * self.n)
+            params["b"][kept] = chrono(self.n, self.chrono, rng)[kept]
 
     def weights(self, dtype: DTypeLike) -> Any:
         return self._form.make_weights(self.n_in, self.n, dtype)

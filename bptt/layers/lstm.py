@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from numbers import Real
 from types import ModuleType
@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..checks import check_flag
+from ..checks import check_flag, check_lag
+from ..initializers import chrono
 from ..kernels.calls import Call
 from ..kernels.crew import ALONE, Member
 from . import lstm_norm, lstm_peepholes, lstm_plain
@@ -67,6 +68,9 @@ class LSTM(Recurrent):
         random matrices ``Bx`` and ``Bh`` in place of ``Wx`` and ``Wh`` (Lillicrap et al. 2016).
     layer_norm : whether the products and the cell are normalised.
     peepholes : whether the gates see the cell.
+    chrono : T_max, above 2, for lags of up to so many steps: memories begin to last from 1 to T_max
+        steps. The bias of the forget gate is log u, u uniform in [1, T_max - 1], in place of
+        ``forget_bias``, and that of the input gate its negative (Tallec & Ollivier 2018).
 
     Parameters in the model: ``Wx`` (I, 4H), ``Wh`` (H, 4H), ``b`` (4H,), gates in the order
     i f g o; with ``layer_norm`` the gains ``gx`` (4H,), ``gh`` (4H,) and ``gc`` (H,), which begin
@@ -76,12 +80,14 @@ class LSTM(Recurrent):
     Raises
     ------
     ValueError : if a size is not a positive integer, ``forget_bias`` not a finite number,
-        ``feedback`` neither of the two, an option not a bool, or both are chosen.
+        ``feedback`` neither of the two, ``layer_norm`` or ``peepholes`` not a bool, or both are
+        chosen; if ``chrono`` is not a finite number above 2, or given with a ``forget_bias``.
     """
 
     forget_bias: float = 1.0
     layer_norm: bool = False
     peepholes: bool = False
+    chrono: float | None = field(default=None, kw_only=True)
     gates: ClassVar[int] = 4
     carried: ClassVar[tuple[str, ...]] = ("h", "c")
     gate_names: ClassVar[tuple[str, ...]] = ("i", "f", "g", "o")
@@ -91,6 +97,10 @@ class LSTM(Recurrent):
         super().__post_init__()
         if not isinstance(self.forget_bias, Real) or not math.isfinite(self.forget_bias):
             raise ValueError(f"forget_bias must be a finite number, got {self.forget_bias!r}")
+        if self.chrono is not None:
+            check_lag("chrono", self.chrono)
+            if self.forget_bias != LSTM.forget_bias:
+                raise ValueError("an LSTM has forget_bias or chrono, but not both")
         for name in ("layer_norm", "peepholes"):
             check_flag(name, getattr(self, name))
         if self.layer_norm and self.peepholes:
@@ -117,7 +127,10 @@ class LSTM(Recurrent):
 
     def initialize(self, params: Mapping[str, NDArray], rng: np.random.Generator) -> None:
         super().initialize(params, rng)
-        params["b"][self.n : 2 * self.n] = self.forget_bias
+        if self.chrono is None:
+            params["b"][self.n : 2 * self.n] = self.forget_bias
+        else:
+            params["b"][...] = chrono(self.n, self.chrono, rng)
         if self.layer_norm:
             for name in ("gx", "gh", "gc"):
                 params[name][...] = 1

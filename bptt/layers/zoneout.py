@@ -31,7 +31,7 @@ from .zone import Zone, draw
 __all__ = ["Zoneout"]
 
 _LOOPS: Mapping[type, ModuleType] = {RNN: zoneout_rnn, LSTM: zoneout_lstm, GRU: zoneout_gru}
-_OPTIONS = ("n_in", "n", "activation", "forget_bias", "reset_after")
+_OPTIONS = ("n_in", "n", "activation", "forget_bias", "reset_after", "chrono")
 """Those of the layers that the loops know."""
 
 
