@@ -211,10 +211,11 @@ class Window:
         """
         first, last = self.stop, self.stop + len(x)
         self.x[first:last] = x
-        if marks.skip is not None:
-            self.x[first:last][marks.skip] = 0
         if self._notes.said or marks is not NOTHING:
             self._notes.write(first, last, marks)
+            skip = self._notes.marked.skip
+            if skip.some:
+                self.x[first:last][skip.rows[first:last]] = 0
         self._stack.forward(weights, first, last, count)
         self.stop = last
 

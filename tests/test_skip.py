@@ -45,6 +45,9 @@ from bptt import (
     VariationalDropout,
     Zoneout,
 )
+from bptt.layers.marks import NOTHING, Marks
+from bptt.task import Batch, Reach
+from bptt.workers import Workers
 
 STACKS = [
     [RNN(3, 4), Linear(4, 2)],
@@ -200,6 +203,27 @@ def test_the_error_on_its_way_is_that_of_the_states(layers):
     delta = naive.complex_step(loss, {i: np.zeros((9, 5, layers[i].sizes[1])) for i in flowing})
     for i in flowing:
         assert_close(found.flow[f"{i}.h"], np.sqrt((delta[i] ** 2).sum(axis=(1, 2))))
+
+
+@pytest.mark.parametrize("layers", [STACKS[i] for i in (3, 4, 7, 8)], ids=words)
+def test_weights_of_what_comes_back_multiply_over_a_gap(layers):
+    """As `ARTBP` has them: the error has come past all steps between."""
+    model, skip = a_model(layers), np.zeros((8, 1), bool)
+    skip[[0, 2, 3, 6], 0] = True
+    x, targets, weights = an_input(model, 8, 1), some_targets(model, 8, 1), np.linspace(0.5, 2, 8)
+    here = np.flatnonzero(~skip[:, 0])
+    merged = np.array([weights[i:j].prod() for i, j in pairwise([*here, 8])])
+
+    def gradient(x, targets, marks, weights):
+        team = Workers(model, 1, 1, len(x))
+        team.reserve(len(x))
+        team.begin()
+        batch = Batch.of(model, SquaredError(), x, targets, None, marks)
+        team.forward_and_back(batch, SquaredError(), Reach(len(x), weights=weights))
+        return team.gradient.flat
+
+    found = gradient(x, targets, Marks(skip=skip), weights)
+    assert_close(found, gradient(x[here], targets[here], NOTHING, merged))
 
 
 @pytest.mark.parametrize("options", [{"mask": True}, {}], ids=["mask", ""])
