@@ -169,7 +169,7 @@ def check_seed(seed: int) -> int:
     ValueError : if it is not an integer from 0 to 2**64 - 1: so many differ in what they draw.
     """
     if not _is_integer(seed) or not 0 <= seed < 2**64:
-        raise ValueError(f"seed must be an integer from 0 to 2**64 - 1, got {seed!r}")
+        raise ValueError(f"seed must be a non-negative integer of at most 64 bits, got {seed!r}")
     return int(seed)
 
 

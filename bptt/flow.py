@@ -186,7 +186,8 @@ def gradient_flow(
     check_whole(model.layers, "gradient_flow follows errors back in time; gradients gives them all")
     x = model.check_input(x)
     steps, lanes = x.shape[:2]
-    batch = Batch.of(model, loss, x, targets, mask, Marks(resets, check_skip(ended, skip, x.shape[:2])))
+    marks = Marks(resets, check_skip(ended, skip, (steps, lanes)))
+    batch = Batch.of(model, loss, x, targets, mask, marks)
     state = model.check_state(state, lanes)
     lags = steps if lags is None else min(int(lags), steps)
     run = _Run(model, loss, batch, state)

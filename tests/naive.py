@@ -299,7 +299,8 @@ def forward_whole(layers, params, x, resets, ended, state=None, final=None, nudg
     y, state = x, zero_state(layers, resets.shape[1]) if state is None else state
     state = {name: s * ~resets[0][:, None] for name, s in state.items()}
     for i, layer in enumerate(layers):
-        y, after = _whole(layer, own(params, i), y, resets, ended, own(state, i), own(nudges or {}, i))
+        given = own(state, i), own(nudges or {}, i)
+        y, after = _whole(layer, own(params, i), y, resets, ended, *given)
         if final is not None:
             final |= {f"{i}.{name}": s for name, s in after.items()}
     return y
@@ -352,8 +353,12 @@ def _one_way(layer, params, x, pieces, shape, began, nudge=None):
     y = np.zeros((*some.shape[:-2], *shape, some.shape[-1]), some.dtype)
     for (t, b), value in found.items():
         y[..., t, b, :] = value[..., 0, :]
-    joined = {n: np.concatenate([final[b][n] for b in sorted(final)], axis=-2) for n in began}
-    return y, joined
+    lead = some.shape[:-2]
+    wide = {
+        n: [np.broadcast_to(final[b][n], (*lead, *final[b][n].shape[-2:])) for b in sorted(final)]
+        for n in began
+    }
+    return y, {n: np.concatenate(of, axis=-2) for n, of in wide.items()}
 
 
 def losses(y, targets):

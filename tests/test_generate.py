@@ -161,7 +161,11 @@ START = np.zeros((2, 1), int)
         ({"top_k": 0}, ValueError, "top_k must be a positive integer, got 0"),
         ({"top_k": 7}, ValueError, "top_k must be at most 6, the number of ids, got 7"),
         ({"top_k": 2.0}, ValueError, "top_k must be a positive integer, got 2.0"),
-        ({"seed": -1}, ValueError, "seed must be a non-negative integer, got -1"),
+        (
+            {"seed": -1},
+            ValueError,
+            "seed must be a non-negative integer of at most 64 bits, got -1",
+        ),
     ],
 )
 def test_what_it_refuses(options, error, said):

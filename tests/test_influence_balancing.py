@@ -149,7 +149,7 @@ def test_a_run_says_what_it_finds_and_leaves_a_picture(tmp_path, capsys):
         ("--steps 0", "--steps 0 and --rate 5e-05 must be positive and finite"),
         ("--steps many", "argument --steps: invalid int value: 'many'"),
         ("--rate inf", "and --rate inf must be positive and finite"),
-        ("--seed -1", "seed must be a non-negative integer, got -1"),
+        ("--seed -1", "seed must be a non-negative integer of at most 64 bits, got -1"),
         ("--steps 10 --out {folder}", "Is a directory"),
     ],
 )

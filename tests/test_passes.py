@@ -14,7 +14,7 @@ NO_FIT = [
     (Stream(np.arange(9), 2), DataError, r"ids up to 8, but .*Embedding\(6, 3\) takes 0 to 5"),
     (Stream(IDS, 2, targets=np.ones(60)), ShapeError, "targets are floats, but CrossEntropy"),
     (Stream(IDS, 2, targets=np.full(60, 6)), DataError, "targets have ids up to 6"),
-    (IDS, TypeError, "a Stream or Padded is needed, got ndarray"),
+    (IDS, TypeError, "a Stream, Padded or Feed is needed"),
 ]
 
 

@@ -491,3 +491,22 @@ def test_a_state_that_grows_in_padding_spoils_nothing():
     wanted = bptt.value_and_grad(model, SquaredError(), x[:3], np.ones((3, 2, 2)))
     assert_close(grads.flat, wanted[1].flat, 1e-5)
     assert_all_close(state, wanted[2], 1e-6)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [LSTM(2, 3), LSTM(2, 3, peepholes=True), LSTM(2, 3, layer_norm=True), Zoneout(LSTM(2, 3), 0.1)],
+    ids=str,
+)
+def test_gates_that_padding_closes_leave_gradients_as_they_are(layer):
+    """An output gate that is nearly zero there, beside a state that was held."""
+    model = a_model([layer, Linear(3, 2)], "float32")
+    model.params["0.b"][9:] = -100
+    model.params["0.Wx"][:, 9:] = 60
+    x, targets = np.ones((5, 1, 2), np.float32), np.ones((2, 1, 2), np.float32)
+    loss, wanted, _ = bptt.value_and_grad(model, SquaredError(), x[:2], targets)
+    ended = np.arange(5)[:, None] >= 2
+    padded = np.concatenate([targets, np.ones((3, 1, 2), np.float32)])
+    found, grads, _ = bptt.value_and_grad(model, SquaredError(), x, padded, ended=ended)
+    assert found == pytest.approx(loss, rel=1e-6)
+    assert_close(grads.flat, wanted.flat, 1e-5)

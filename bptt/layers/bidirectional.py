@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from ..kernels.calls import Call
 from ..kernels.target import padded, zeros
 from .base import Layer
-from .both_ways import apart, both, joined
+from .both_ways import REVERSE, apart, both, joined
 from .lookup import Lookup
 from .merge import CONCAT, MERGES, check_merge
 from .reversal import add_turned, reverse_order, turn
@@ -83,7 +83,7 @@ class Bidirectional(Layer):
     @property
     def directions(self) -> tuple[tuple[str, Layer], ...]:
         inside = self.layer.directions
-        return (*inside, *((_REVERSE, layer) for _, layer in inside))
+        return (*inside, *((REVERSE, layer) for _, layer in inside))
 
     @property
     def sizes(self) -> tuple[int, int]:

@@ -215,7 +215,7 @@ BAD = [
     (([[1, 2], [3]], [0, -7]), {}, DataError, "targets.* is -7, but must be an id"),
     (([[1, 2], [3]], [0, 1]), {"batch": 0}, DataError, "batch must be an integer from 1 on"),
     (([[1, 2], [3]], [0, 1]), {"batch": 1.5}, DataError, "batch must be an integer from 1 on"),
-    (([[1, 2], [3]], [0, 1]), {"seed": -1}, ValueError, "seed must be a non-negative integer"),
+    (([[1, 2], [3]], [0, 1]), {"seed": -1}, ValueError, "seed must be a non-neg"),
 ]  # fmt: skip
 
 

@@ -84,7 +84,7 @@ def test_the_arrays_are_single_precision():
         ((1, 5), 0, "length must be at least (11|2), got 1"),
         ((20.0, 5), 0, "length must be a positive integer, got 20.0"),
         ((20, 0), 0, "count must be a positive integer, got 0"),
-        ((20, 5), -1, "seed must be a non-negative integer, got -1"),
+        ((20, 5), -1, "seed must be a non-negative integer of at most 64 bits, got -1"),
     ],
 )
 def test_what_cannot_be_made(make, arguments, seed, expected):

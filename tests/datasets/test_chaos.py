@@ -65,7 +65,7 @@ def test_the_seed_decides():
         (9, {"tau": 16.5}, "tau must be a positive integer, got 16.5"),
         (9, {"discard": -1}, "discard must be a non-negative integer, got -1"),
         (9, {"discard": True}, "discard must be a non-negative integer, got True"),
-        (9, {"seed": "1"}, "seed must be a non-negative integer, got '1'"),
+        (9, {"seed": "1"}, "seed must be a non-negative integer of at most 64 bits, got '1'"),
     ],
 )
 def test_what_cannot_be_made(length, options, expected):

@@ -53,7 +53,7 @@ def test_the_seed_decides():
     [
         ((0, 5), 0, "delay must be a positive integer, got 0"),
         ((5, 2.5), 0, "count must be a positive integer, got 2.5"),
-        ((5, 5), None, "seed must be a non-negative integer, got None"),
+        ((5, 5), None, "seed must be a non-negative integer of at most 64 bits, got None"),
     ],
 )
 def test_what_cannot_be_made(arguments, seed, expected):

@@ -56,7 +56,7 @@ def test_the_seed_decides():
         ((0,), 0, "count must be a positive integer, got 0"),
         ((5, 4), 0, "relevant must be 2 or 3, got 4"),
         ((5, "2"), 0, "relevant must be a positive integer, got '2'"),
-        ((5,), True, "seed must be a non-negative integer, got True"),
+        ((5,), True, "seed must be a non-negative integer of at most 64 bits, got True"),
     ],
 )
 def test_what_cannot_be_made(arguments, seed, expected):

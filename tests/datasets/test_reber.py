@@ -121,5 +121,7 @@ def test_what_is_no_string_of_ids(sequence):
 def test_what_cannot_be_made():
     with pytest.raises(ValueError, match="count must be a positive integer, got -1"):
         embedded_reber(-1)
-    with pytest.raises(ValueError, match=r"seed must be a non-negative integer, got 0\.5"):
+    with pytest.raises(
+        ValueError, match=r"seed must be a non-negative integer of at most 64 bits, got 0\.5"
+    ):
         embedded_reber(3, seed=0.5)

@@ -68,7 +68,7 @@ def test_the_seed_decides():
         ((9, [5]), {"amplitudes": ["1"]}, "amplitudes must be one or more finite numbers"),
         ((9, [5]), {"noise": -0.1}, "noise must be a finite number from 0 on, got -0.1"),
         ((9, [5]), {"noise": math.inf}, "noise must be a finite number from 0 on, got inf"),
-        ((9, [5]), {"seed": -1}, "seed must be a non-negative integer, got -1"),
+        ((9, [5]), {"seed": -1}, "seed must be a non-negative integer of at most 64 bits, got -1"),
     ],
 )
 def test_what_cannot_be_made(arguments, options, expected):

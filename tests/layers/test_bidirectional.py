@@ -19,7 +19,6 @@ from bptt import (
     LSTM,
     RNN,
     Bidirectional,
-    CrossEntropy,
     Dropout,
     Embedding,
     Last,
@@ -377,13 +376,3 @@ def test_a_saved_model_is_the_same(tmp_path):
     x = an_input(model, 9, 3)
     assert other.layers == model.layers
     assert np.array_equal(other(x)[0], model(x)[0])
-
-
-def test_histories_of_both_directions():
-    model = a_model([Bidirectional(LSTM(3, 4)), Mean(8)])
-    x = an_input(model, STEPS, 2)
-    found = bptt.histories(model, x)
-    assert set(found) == {"0.y", "1.h", "1.count"}
-    assert_close(found["1.h"], model(x)[0], 1e-13)
-    loss = bptt.value_and_grad(model, CrossEntropy(), x, np.zeros((1, 2), int))[0]
-    assert np.isfinite(loss)
