@@ -129,10 +129,10 @@ class Bidirectional(Layer):
         )
         states, errors = (joined(*(getattr(w, of) for w in ways)) for of in ("states", "errors"))
         order = np.zeros((room.rows, room.lanes), np.int64)
-        turned = zeros((0 if self.merge == CONCAT else room.rows, *y.shape[1:]), room.dtype)
+        read = zeros((0 if self.merge == CONCAT else room.rows, *y.shape[1:]), room.dtype)
         return _Tape(
             x, y, states, None, errors=errors, fresh=room.fresh, skip=room.skip, order=order,
-            ways=ways, turned=turned,
+            ways=ways, turned=read,
         )  # fmt: skip
 
     def forward(self, weights: tuple[Any, Any], tape: _Tape, first: int, last: int) -> None:
