@@ -1,9 +1,10 @@
-"""One flat contiguous vector with named, shaped views: parameters, gradients, moments, state."""
+"""Named arrays, most often views of one flat vector: parameters, gradients, moments, state."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,36 @@ from .checks import check_kind
 from .errors import ShapeError
 from .kernels.target import zeros
 
-__all__ = ["Block"]
+__all__ = ["Arrays", "Block"]
 
 
-class Block(Mapping[str, NDArray]):
+class Arrays(Mapping[str, NDArray]):
+    """Named arrays that others know too, so none is ever replaced: what is assigned is copied."""
+
+    __slots__ = ("__weakref__", "_views")
+
+    def __init__(self, views: Mapping[str, NDArray]) -> None:
+        self._views: dict[str, NDArray] = dict(views)
+
+    def __getitem__(self, name: str) -> NDArray:
+        return self._views[name]
+
+    def __setitem__(self, name: str, value: ArrayLike) -> None:
+        _write(name, self[name], value)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._views)
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+
+class Block(Arrays):
     """Named arrays that share one vector, which starts on a cache line unless it is given.
 
     ``block["1.Wh"]`` is a view of ``block.flat``, so norms, updates, averages, saving and loading
-    are one line each on ``.flat``, and writing through either is seen in both.
+    are one line each on ``.flat``, and writing through either is seen in both. What is assigned to
+    either is copied into the vector. Copies, shallow ones too, have a vector of their own.
 
     Parameters
     ----------
@@ -30,10 +53,11 @@ class Block(Mapping[str, NDArray]):
 
     Raises
     ------
-    ShapeError : if ``flat`` does not fit the shapes.
+    ShapeError : if ``flat`` does not fit the shapes; or if what is assigned has another shape, or
+        holds no real numbers.
     """
 
-    __slots__ = ("__weakref__", "_places", "_views", "flat")
+    __slots__ = ("_flat", "_places")
 
     def __init__(
         self,
@@ -56,7 +80,13 @@ class Block(Mapping[str, NDArray]):
             )
         self._places: dict[str, tuple[int, int, tuple[int, ...]]] = places
         self._views: dict[str, NDArray] = {}
-        self.flat = flat
+        self._flat = flat
+
+    def _write_all(self, value: ArrayLike) -> None:
+        _write("flat", self._flat, value)
+
+    # A function would take four times as long to read it, some ten times in an update.
+    flat: NDArray = property(attrgetter("_flat"), _write_all, doc="The vector, (size,).")
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -64,7 +94,7 @@ class Block(Mapping[str, NDArray]):
 
     @property
     def dtype(self) -> np.dtype:
-        return self.flat.dtype
+        return self._flat.dtype
 
     def __getitem__(self, name: str) -> NDArray:
         view = self._views.get(name)
@@ -72,15 +102,8 @@ class Block(Mapping[str, NDArray]):
             if name not in self._places:
                 raise KeyError(f"no array named {name!r}; there are {', '.join(self)}")
             start, stop, shape = self._places[name]
-            view = self._views[name] = self.flat[start:stop].reshape(shape)
+            view = self._views[name] = self._flat[start:stop].reshape(shape)
         return view
-
-    def __setitem__(self, name: str, value: ArrayLike) -> None:
-        view = self[name]
-        value = np.asarray(value)
-        if value.shape != view.shape:
-            raise ShapeError(f"{name} has shape {view.shape}, got {value.shape}")
-        view[...] = value
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)
@@ -91,12 +114,12 @@ class Block(Mapping[str, NDArray]):
     def copy(self) -> Block:
         """The same names over a vector of their own."""
         block = self.like()
-        block.flat[:] = self.flat
+        block.flat[:] = self._flat
         return block
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For ``copy``, which would else copy the vector and its views apart."""
-        return Block, (self.shapes, self.dtype, self.flat)
+        """For ``copy`` and ``pickle``, which would else take the vector and its views apart."""
+        return _remade, (self.shapes, self.dtype, self._flat)
 
     def like(self, flat: NDArray | None = None) -> Block:
         """The same names and shapes over ``flat``, or over zeros.
@@ -106,17 +129,43 @@ class Block(Mapping[str, NDArray]):
         ShapeError : if ``flat`` is not a contiguous vector of the same length.
         """
         if flat is None:
-            flat = zeros(self.flat.shape, self.flat.dtype)
-        elif flat.shape != self.flat.shape or not flat.flags.c_contiguous:
-            raise ShapeError(f"flat must be a contiguous {self.flat.shape}, got {flat.shape}")
+            return self.over(zeros(self._flat.shape, self._flat.dtype))
+        if flat.shape != self._flat.shape or not flat.flags.c_contiguous:
+            raise ShapeError(f"flat must be a contiguous {self._flat.shape}, got {flat.shape}")
+        return self.over(flat) if flat.dtype == self.dtype else Block(self.shapes, flat.dtype, flat)
+
+    def over(self, flat: NDArray) -> Block:
+        """`like`, for a vector that is known to fit, in its dtype too."""
         block = Block.__new__(Block)
-        block._places, block._views, block.flat = self._places, {}, flat
+        block._places, block._views, block._flat = self._places, {}, flat
         return block
 
     def fits(self, other: Mapping[str, NDArray]) -> bool:
-        """Whether ``other`` is a Block made by `like` or `copy` from the same one as this."""
+        """Whether ``other`` is a Block of this dtype, by `like` or `copy` from the same one."""
         return isinstance(other, Block) and other._places is self._places
 
     def __repr__(self) -> str:
         inside = ", ".join(f"{name} {shape}" for name, shape in self.shapes.items())
         return f"Block({inside}; {self.dtype})"
+
+
+def _write(name: str, to: NDArray, value: ArrayLike) -> None:
+    """Copy ``value`` into ``to``.
+
+    Raises
+    ------
+    ShapeError : if it has another shape, or holds no real numbers.
+    """
+    value = np.asarray(value)
+    if value.shape != to.shape:
+        raise ShapeError(f"{name} has shape {to.shape}, got {value.shape}")
+    if not np.can_cast(value.dtype, to.dtype, "same_kind"):
+        raise ShapeError(f"{name} holds {to.dtype}, got {value.dtype}")
+    to[...] = value
+
+
+def _remade(shapes: Mapping[str, tuple[int, ...]], dtype: DTypeLike, values: NDArray) -> Block:
+    """A Block with these values; what carried them here may be read-only, and begin anywhere."""
+    block = Block(shapes, dtype)
+    block.flat[:] = values
+    return block

@@ -87,7 +87,7 @@ class Forward:
         count = self.threads(lanes, steps) if workers is None else min(lanes, workers)
         if marks.skip is None and self._few(steps, lanes):
             y, after = self.steps.run(x, state.flat, marks.resets, count)
-            return y, state.like(after)
+            return y, state.over(after)
         looks_up = self._ids <= worthwhile_ids(1, min(_ROWS, steps * lanes))
         manner = _Manner(lanes, steps if self._whole else 0, count, looks_up)
         # Whoever takes it has it alone; another call at the same time makes its own.

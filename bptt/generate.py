@@ -77,7 +77,7 @@ def _sample(
             if t:
                 logits, flat = model.advance(ids[t - 1], flat)
             ids[t] = _draw(logits, temperature, top_k, rng.random(lanes))
-    return ids, state.like(flat)
+    return ids, state.over(flat)
 
 
 def _draw(
@@ -107,7 +107,7 @@ def _forecast(model: Model, y: NDArray, state: Block, steps: int) -> tuple[NDArr
             y, flat = model.advance(out[t - 1], flat)
         out[t] = y
     _check_finite(out)
-    return out, state.like(flat)
+    return out, state.over(flat)
 
 
 def _check_finite(values: NDArray) -> None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from .block import Block
 from .division import best_division
+from .errors import ShapeError
 from .kernels.vectors import add, add_norms
 from .layers.crew import Crew
 from .layers.whole import check_whole
@@ -93,7 +94,8 @@ class Workers:
         self._room, self._kept = (0, False), 0
         self.count = shards * self.members
         self._pool = Pool(self.count)
-        self._sharing = min(self.count, 1 + params.flat.size // _SHARED)
+        self._size = params.flat.size
+        self._sharing = min(self.count, 1 + self._size // _SHARED)
         self._grads: list[Block] = []
         self._parts: list[list[dict[str, NDArray]]] = []
         self._losses = [0.0] * shards
@@ -228,13 +230,20 @@ class Workers:
 
     def share(self, work: Callable[[slice], None]) -> None:
         """Run ``work`` on all places of the parameters, in as many pieces as it pays to have."""
-        size, pieces = self.model.params.flat.size, self._sharing
+        size, pieces = self._size, self._sharing
         each = -(-size // (pieces * _LINE)) * _LINE
         self._run(lambda i: work(slice(each * i, each * (i + 1))), pieces)
 
     def _given(self, batch: Batch) -> list[Batch]:
         """The parts of ``batch`` that the workers have: cut by the caller, so that a worker needs
-        the interpreter only for a moment at its beginning."""
+        the interpreter only for a moment at its beginning.
+
+        Raises
+        ------
+        ShapeError : if it has other lanes.
+        """
+        if batch.x.shape[1] != self.lanes:
+            raise ShapeError(f"x has {batch.x.shape[1]} lanes, but its source said {self.lanes}")
         if len(self.windows) == 1:
             return [batch]
         return [batch.part(first, last) for first, last in pairwise(self.bounds)]

@@ -61,11 +61,45 @@ def test_a_vector_that_does_not_fit(flat):
         Block(SHAPES, "float64", flat)
 
 
-def test_an_array_that_does_not_fit_changes_nothing():
+def test_what_is_assigned_is_copied_into_the_vector():
     block = Block(SHAPES)
-    with pytest.raises(ShapeError, match=r"a has shape \(2, 3\), got \(3,\)"):
-        block["a"] = [1, 2, 3]
+    flat, view = block.flat, block["a"]
+    block.flat = np.arange(12.0)
+    block.flat *= 2
+    block["a"] += np.float32(1)
+    assert block.flat is flat
+    assert block["a"] is view
+    assert flat.tolist() == [1, 3, 5, 7, 9, 11, 12, 14, 16, 18, 20, 22]
+    block.flat = block.flat[::-1]
+    assert flat.tolist() == [22, 20, 18, 16, 14, 12, 11, 9, 7, 5, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([1, 2, 3], r"has shape \(.*\), got \(3,\)"),
+        (None, r"has shape \(.*\), got \(\)"),
+        (1j, "holds float32, got complex128"),
+        ("x", "holds float32, got <U1"),
+        (object(), "holds float32, got object"),
+    ],
+)
+def test_what_does_not_fit_changes_nothing(given, message):
+    block = Block(SHAPES)
+    whole = given if given is None or isinstance(given, list) else np.full(12, given)
+    with pytest.raises(ShapeError, match=f"^flat {message}"):
+        block.flat = whole
+    with pytest.raises(ShapeError, match=f"^a {message}"):
+        block["a"] = whole if np.shape(whole) != (12,) else whole[:6].reshape(2, 3)
     assert not block.flat.any()
+
+
+def test_a_block_of_another_dtype_does_not_fit():
+    block = Block(SHAPES)
+    assert block.fits(block.like())
+    assert block.fits(block.copy())
+    assert not block.fits(block.like(np.ones(12)))
+    assert not block.fits(Block(SHAPES))
 
 
 def test_an_unknown_name_is_told_the_known_ones():
