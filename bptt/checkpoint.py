@@ -13,6 +13,7 @@ from . import files
 from .callbacks import Callback, Callbacks, foreign, from_words, to_words
 from .clip import CLIPS
 from .config import build, describe
+from .copies import take_up, tapes_of
 from .errors import FileFormatError
 from .history import History
 from .losses import LOSSES
@@ -21,7 +22,6 @@ from .optimizers import OPTIMIZERS
 from .passes import Pass
 from .regularizers import REGULARIZERS
 from .schedules import SCHEDULES
-from .tapes import read_tapes
 from .truncation import TRUNCATIONS
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     arrays |= {f"moments.{name}": moment for name, moment in trainer.moments.items()}
     arrays |= {f"history.{name}": column for name, column in trainer.history.to_arrays().items()}
     arrays |= {f"callbacks.{name}": array for name, array in remembered.items()}
-    if trainer.under_way is not None and not trainer.under_way.finished:
+    tapes = tapes_of(trainer)
+    if tapes is not None:
         config["pass"] = asdict(trainer.under_way)
-        tapes = read_tapes(trainer.team.windows, trainer.under_way.keep)
         arrays |= {f"tape.{name}": rows for name, rows in tapes.items()}
     files.write(path, "trainer", arrays, config)
 
@@ -110,9 +110,7 @@ def _restored(
     trainer.history.stopped = trainer.callbacks.stopped()
     if config["pass"] is not None:
         trainer.under_way = Pass(**config["pass"])
-        signature = trainer.under_way.signature
-        trainer.team = trainer.team_for(signature["batch"], signature["longest"])
-        trainer.team.resume(_under("tape.", arrays), trainer.truncation.slides)
+        take_up(trainer, _under("tape.", arrays))
     return trainer
 
 

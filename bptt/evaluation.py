@@ -30,7 +30,9 @@ class Evaluator:
 
     def mean_loss(self, source: Source) -> float:
         """Per valid target; the state begins at zero and is carried. nan if there is no target."""
+        # Whoever takes it has it alone: a source may evaluate something else to make its data.
         team = self._team_for(source.batch, source.longest if self.model.whole else _STEPS)
+        self._team = None
         losses, targets, reader = [], 0, source.reader()
         while reader.position < source.steps:
             if reader.begins:
@@ -39,10 +41,12 @@ class Evaluator:
             batch = Batch.of_chunk(self.model, self.loss, chunk)
             losses.append(team.forward(batch, self.loss))
             targets += batch.count
+        self._team = team
         return math.fsum(losses) / targets if targets else math.nan
 
     def _team_for(self, lanes: int, steps: int) -> Workers:
-        if self._team is None or (self._team.lanes, self._team.usual) != (lanes, steps):
-            self._team = Workers(self.model, lanes, self.workers, steps)
-            self._team.reserve_forward(steps)
-        return self._team
+        team = self._team
+        if team is None or (team.lanes, team.usual) != (lanes, steps):
+            team = Workers(self.model, lanes, self.workers, steps)
+            team.reserve_forward(steps)
+        return team

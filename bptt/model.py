@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import files
-from .block import Block
+from .block import Arrays, Block
 from .checks import check_count, check_kind, check_seed, check_workers
 from .config import build, describe
 from .errors import FileFormatError
@@ -25,12 +25,18 @@ from .task import check_marks, check_skip
 
 __all__ = ["Model"]
 
+_FIXED = frozenset({"layers", "dtype", "n_in", "n_out", "reads_ids", "trains", "whole"})
+"""Attributes to which the parameters' shapes and all that runs them are fitted."""
+
 
 class Model:
     """Layers on top of each other, and their parameters.
 
     ``y, state = model(x, state)`` runs forward. Nothing is remembered between calls but room for
-    the next like it. Copies have parameters of their own.
+    the next like it, and several threads may call one model at once. But where a trainer changes
+    its parameters meanwhile, a call reads them half old, half new: `Trainer.evaluate` waits, and a
+    copy that was made between two updates stays as it is. Copies, shallow ones too, have parameters
+    of their own. Models can be pickled, and so be sent to other processes.
 
     Parameters
     ----------
@@ -51,6 +57,7 @@ class Model:
 
     Raises
     ------
+    AttributeError : if one of these is set: another model is needed.
     TypeError : if something in ``layers`` is not a layer.
     ValueError : if there is no layer, sizes do not fit, or the dtype is neither of the two.
     """
@@ -92,9 +99,9 @@ class Model:
         return self._buffers
 
     @property
-    def arrays(self) -> dict[str, NDArray]:
+    def arrays(self) -> Arrays:
         """Parameters and buffers, in place, by name: what a file holds."""
-        return {**self._params, **self._buffers}
+        return Arrays({**self._params, **self._buffers})
 
     def zero_state(self, lanes: int) -> Block:
         """The state before the first step: ``"1.h"`` -> (B, H), all zero.
@@ -107,14 +114,15 @@ class Model:
 
     def _state_like(self, lanes: int) -> Block:
         """A state of that many lanes; made once for many calls in a row with as many."""
-        if self._states is None or self._states[0] != lanes:
+        kept = self._states  # Another thread may put others in their place.
+        if kept is None or kept[0] != lanes:
             shapes = {
                 f"{i}.{name}": (lanes, units)
                 for i, layer in enumerate(self.layers)
                 for name, units in layer.states().items()
             }
-            self._states = (lanes, Block(shapes, self.dtype))
-        return self._states[1]
+            self._states = kept = (lanes, Block(shapes, self.dtype))
+        return kept[1]
 
     def __call__(
         self,
@@ -270,19 +278,29 @@ class Model:
         files.fill(path, model.arrays, arrays)
         return model
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """For ``copy``, which would else copy parameters and their views apart."""
-        return _remade, (self.layers, self.dtype.name, self.params.flat, self.buffers.flat)
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _FIXED and hasattr(self, name):
+            raise AttributeError(f"{name} of a Model is fixed; make another Model")
+        super().__setattr__(name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the room for calls, which copies make again."""
+        return {k: v for k, v in self.__dict__.items() if k not in ("_forward", "_states")}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forward = Forward(self.layers, self._params, self._buffers)
+        self._states = None
+
+    def __copy__(self) -> Model:
+        own = {"_params": self._params.copy(), "_buffers": self._buffers.copy()}
+        twin = type(self).__new__(type(self))
+        twin.__setstate__({**self.__getstate__(), **own})
+        return twin
 
     def __repr__(self) -> str:
         inside = ", ".join(str(layer) for layer in self.layers)
         return f"Model([{inside}], {self.params.flat.size:,} parameters, {self.dtype})"
-
-
-def _remade(layers: Sequence[Layer], dtype: str, params: NDArray, buffers: NDArray) -> Model:
-    model = Model(layers, dtype=dtype)
-    model.params.flat[:], model.buffers.flat[:] = params, buffers
-    return model
 
 
 def _dtype(given: DTypeLike) -> np.dtype:

@@ -7,15 +7,17 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import checkpoint, fitting
-from .block import Block
+from .block import Arrays, Block
 from .callbacks import Callback, Callbacks
 from .checks import check_held, check_numbers, check_seed, check_workers
 from .clip import Clip, ClipNorm, Clipping
+from .copies import Copied
 from .data import Chunk, Reader, Source
 from .errors import NonFiniteError
 from .evaluation import Evaluator
@@ -36,16 +38,21 @@ from .regularizers import Regularizer
 from .schedules import Schedule, ScheduleMemo
 from .task import Batch, Reach
 from .truncation import Memo, Plan, Truncation
+from .turn import Turn
 from .watch import Watch, flow, watch
 from .workers import Workers
 
 __all__ = ["Trainer"]
 
 
-class Trainer:
+class Trainer(Copied):
     """Trains a model on streams, window by window; what changes, and only that, lives here.
 
     Saving the trainer saves everything: a run that is loaded goes on bit for bit as it would have.
+    So does one that ``copy.deepcopy`` or pickle made, and either learns for itself.
+
+    One thread trains. Others may evaluate, save or copy meanwhile: they wait for the end of an
+    update, and the next one for them.
 
     Parameters
     ----------
@@ -66,7 +73,8 @@ class Trainer:
     time : steps of all updates, by which draws differ from step to step.
     seconds : spent in updates and evaluations.
     history : of all calls of `fit`.
-    moments : what the optimizer carries from update to update.
+    moments : what the optimizer carries from update to update, by name; written into, and never
+        replaced.
     memo, schedule_memo : what the truncation and the learning rate do; callbacks have their own.
     under_way : how far the newest pass has come; None before the first.
     team : the workers, with their tapes; None before the first pass.
@@ -108,24 +116,41 @@ class Trainer:
         check_held("clip_delta", truncation.clip_delta, model.dtype)
         if clip is not None:
             check_numbers(clip, model.dtype)
-        self.model, self.loss, self.optimizer = model, loss, optimizer
+        self._model, self.loss, self.optimizer = model, loss, optimizer
         self.truncation, self.clip = truncation, clip
         self.regularizers = check_regularizers(regularizers)
-        self._regularization = Regularization(model, self.regularizers)
-        self.workers = None if workers is None else int(workers)
+        self._workers = None if workers is None else int(workers)
         self.seed = int(seed)
         self.n = self.epoch = self.time = 0
         self.seconds = 0.0
         self.history = History(clip.norm if isinstance(clip, ClipNorm) else None)
-        self.moments = {name: model.params.like().flat for name in optimizer.moments}
+        self._moments = {name: model.params.like().flat for name in optimizer.moments}
         self.memo: Memo = {}
         self.schedule_memo: ScheduleMemo = {}
-        self.callbacks = Callbacks(callbacks)
+        self.callbacks = callbacks
         self.under_way: Pass | None = None
+        self._equip()
+
+    def _equip(self) -> None:
+        """Make what no copy and no file has."""
+        self._turn = Turn()
+        self._regularization = Regularization(self.model, self.regularizers)
+        self._evaluator = Evaluator(self.model, self.loss, self.workers)
         self.team: Workers | None = None
-        self._squarable = math.sqrt(np.finfo(model.dtype).max)
-        self._evaluator = Evaluator(model, loss, self.workers)
+        self._squarable = math.sqrt(np.finfo(self.model.dtype).max)
         self._newest: tuple[int, float, Block, Clipping] | None = None
+
+    model: Model = property(attrgetter("_model"))
+    workers: int | None = property(attrgetter("_workers"))
+
+    @property
+    def moments(self) -> Arrays:
+        return Arrays(self._moments)
+
+    def _attach(self, given: Sequence[Callback]) -> None:
+        self._callbacks = given if isinstance(given, Callbacks) else Callbacks(given)
+
+    callbacks: Callbacks = property(attrgetter("_callbacks"), _attach)
 
     def steps(self, stream: Source) -> Iterator[Step]:
         """Train for one pass over ``stream``, update by update.
@@ -140,37 +165,54 @@ class Trainer:
         ValueError : if a window would cut a sequence that a layer reads whole; before any change.
         NonFiniteError : if a loss or a gradient is not finite, or its square, where the optimizer
             keeps that; the parameters stay as they were, and the pass is over.
+        RuntimeError : if another thread trains with this trainer at the same time.
         """
         for step in self.updates(stream):
-            self.callbacks.after_update(self, step)
-            self.callbacks.save(self)
+            self._callbacks.after_update(self, step)
+            self._callbacks.save(self)
             yield step
 
     def updates(self, stream: Source) -> Iterator[Step]:
         """`steps`, whose caller tells the callbacks of each."""
-        check_learnable(stream, self.model, self.loss, self.truncation)
-        self.callbacks.begin(self)
-        source, here = stream.arranged(self.epoch), self.under_way
-        if not self.goes_on(stream):
-            self.team = self.team_for(stream.batch, stream.longest)
-            here = self.under_way = Pass(stream.signature())
+        check_learnable(stream, self._model, self.loss, self.truncation)
+        self._callbacks.begin(self)
+        source = stream.arranged(self.epoch)
+        with self._turn.lock:
+            if not self.goes_on(stream):
+                self.team = self.team_for(stream.batch, stream.longest)
+                self.under_way = Pass(stream.signature())
+            here = self.under_way
         while here is self.under_way and not here.finished:
-            reader = source.reader(here.position)
+            start = here.position
+            reader = source.reader(start)
             if reader.begins:
-                self.team.begin()
-            self.memo = self.truncation.adapt(self.memo, self.n, partial(self._probe, source))
-            plan = self.truncation.plan(self.n, source.left(here.position), self.memo)
+                with self._turn.lock:
+                    self._check_alone(here, start)
+                    self.team.begin()
+            memo = self.truncation.adapt(self.memo, self.n, partial(self._probe, source))
+            plan = self.truncation.plan(self.n, source.left(start), memo)
             chunk = reader.take(plan.k1)
             if len(chunk.x) < plan.k1:
-                plan = self.truncation.plan(self.n, len(chunk.x), self.memo)
-            keep = self._keep(source, reader)
-            step = self._update(chunk, plan, keep)
-            here.position, here.keep = reader.position, keep
-            here.finished = reader.position == source.steps
-            here.loss += step.loss * step.targets if step.targets else 0.0
-            here.targets += step.targets
-            self.epoch += here.finished
+                plan = self.truncation.plan(self.n, len(chunk.x), memo)
+            with self._turn.lock:
+                self._check_alone(here, start)
+                self.memo = memo
+                keep = self._keep(source, reader)
+                step = self._update(chunk, plan, keep)
+                here.position, here.keep = reader.position, keep
+                here.finished = reader.position == source.steps
+                here.loss += step.loss * step.targets if step.targets else 0.0
+                here.targets += step.targets
+                self.epoch += here.finished
             yield step
+
+    def _check_alone(self, here: Pass, position: int) -> None:
+        """Refuse to go on from a position that another thread has left meanwhile."""
+        if here is not self.under_way or here.position != position:
+            raise RuntimeError(
+                "another thread trains with this trainer; each needs its own: "
+                "copy.deepcopy(trainer) makes one"
+            )
 
     def goes_on(self, stream: Source) -> bool:
         """Whether a pass over ``stream`` is under way."""
@@ -185,16 +227,18 @@ class Trainer:
 
         Raises
         ------
-        ValueError : if there was no update since the trainer was made or loaded, or it failed.
+        ValueError : if there was no update since the trainer was made, copied or loaded, or it
+            failed.
         """
-        if self._newest is None:
-            raise ValueError(
-                "there was no update since the trainer was made or loaded, or it failed"
-            )
-        k2, rate, shaped, clipping = self._newest
-        params = self.model.params.flat
-        update = self.optimizer.change(params, shaped.flat, self.moments, self.n, rate, clipping)
-        return watch(self.n, self.model, self.team, k2, self.truncation.bound, update)
+        with self._turn.lock:
+            if self._newest is None:
+                raise ValueError(
+                    "there was no update since the trainer was made, copied or loaded, or it failed"
+                )
+            k2, rate, shaped, clipping = self._newest
+            given = self._model.params.flat, shaped.flat, self._moments, self.n, rate, clipping
+            update = self.optimizer.change(*given)
+            return watch(self.n, self._model, self.team, k2, self.truncation.bound, update)
 
     def restart(self) -> None:
         """Forget a pass that is under way: the next one begins at the beginning."""
@@ -205,7 +249,7 @@ class Trainer:
         team, usual = self.team, self.truncation.usual(steps)
         if team is None or (team.lanes, team.usual) != (lanes, usual):
             memory, params = self.truncation.memory, self._regularization.params
-            team = Workers(self.model, lanes, self.workers, usual, memory, params)
+            team = Workers(self._model, lanes, self.workers, usual, memory, params)
         return team
 
     def _keep(self, source: Source, reader: Reader) -> int:
@@ -221,13 +265,13 @@ class Trainer:
         reader = source.reader(self.under_way.position)
         if source.left(reader.position) < steps:
             return None
-        batch = Batch.of_chunk(self.model, self.loss, reader.take(2 * steps))
-        return loss_errors(self.model, self.loss, batch, self.team.state(), steps)
+        batch = Batch.of_chunk(self._model, self.loss, reader.take(2 * steps))
+        return loss_errors(self._model, self.loss, batch, self.team.state(), steps)
 
     def _update(self, chunk: Chunk, plan: Plan, keep: int) -> Step:
         began = time.perf_counter()
         bound = self.truncation.bound
-        batch = Batch.of_chunk(self.model, self.loss, chunk, plan.losses, self._keys(chunk))
+        batch = Batch.of_chunk(self._model, self.loss, chunk, plan.losses, self._keys(chunk))
         self.team.reserve(plan.k2, self.truncation.slides)
         reach = Reach(plan.k2, keep, bound, plan.weights)
         scale = None if plan.per is None else 1 / (plan.per * batch.x.shape[1])
@@ -256,10 +300,10 @@ class Trainer:
 
     def _step(self, grads: NDArray, rate: float, clipping: Clipping) -> None:
         """Let the parameters follow the gradient."""
-        params, optimizer = self.model.params.flat, self.optimizer
+        params, optimizer = self._model.params.flat, self.optimizer
 
         def work(piece: slice) -> None:
-            moments = {name: vector[piece] for name, vector in self.moments.items()}
+            moments = {name: vector[piece] for name, vector in self._moments.items()}
             optimizer.update(params[piece], grads[piece], moments, self.n, rate, clipping)
 
         if optimizer.elementwise:
@@ -269,7 +313,7 @@ class Trainer:
 
     def _keys(self, chunk: Chunk) -> NDArray | None:
         """For layers that do something else in training; None if there is none."""
-        if not self.model.trains:
+        if not self._model.trains:
             return None
         return keys(self.seed, self.time, *chunk.x.shape[:2])
 
@@ -317,10 +361,11 @@ class Trainer:
         ------
         DataError, ShapeError : if the data does not fit the model or the loss.
         """
-        check_fit(stream, self.model, self.loss)
-        began = time.perf_counter()
-        found = self._evaluator.mean_loss(stream)
-        self.seconds += time.perf_counter() - began
+        check_fit(stream, self._model, self.loss)
+        with self._turn.lock:
+            began = time.perf_counter()
+            found = self._evaluator.mean_loss(stream)
+            self.seconds += time.perf_counter() - began
         return found
 
     def _check_squares(self, grads: Block, clipping: Clipping) -> None:
@@ -351,7 +396,8 @@ class Trainer:
         TypeError : if a layer or a policy is not of this library: no file can bring it back; or if
             a callback remembers what no file can hold.
         """
-        checkpoint.save(self, path)
+        with self._turn.lock:
+            checkpoint.save(self, path)
 
     @classmethod
     def load(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,6 +157,12 @@ class Feed(Source):
         column = Column(name, rows, lowest)
         values = column.array.astype(np.int32) if column.ids else column.array
         return values.reshape(-1, self.batch, *values.shape[1:])
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError(
+            "a Feed cannot be copied or pickled, since what reads its pieces cannot; copy or save "
+            "the trainer, and give it a new Feed that begins where this one did"
+        )
 
     def __repr__(self) -> str:
         return f"Feed({self.batch} lanes, {self._first} steps gone by)"
