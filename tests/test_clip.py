@@ -148,7 +148,7 @@ def test_a_gradient_of_any_size_is_scaled_to_the_bound(dtype, x, target, loss, b
         model, loss=loss, optimizer=SGD(1.0), truncation=TBPTT(1, 1), clip=ClipNorm(bound),
         regularizers=regularizers,
     )  # fmt: skip
-    with np.errstate(under="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         step = next(trainer.steps(Stream(np.array([[x]]), 1, np.array([[-target, target / 2]]))))
     grads = step.grads.flat.astype(np.longdouble)
     norm = np.sqrt((grads**2).sum())

@@ -147,6 +147,7 @@ def one_update(optimizer, x, dtype, **options):
 
 @pytest.mark.parametrize("optimizer", SQUARING, ids=str)
 @pytest.mark.parametrize(("dtype", "x"), [("float32", 1e24), ("float64", 1e200)])
+@np.errstate(over="ignore")
 def test_a_gradient_whose_square_overflows_is_refused(optimizer, dtype, x):
     assert optimizer.squares
     trainer, updates = one_update(optimizer, x, dtype)
@@ -164,6 +165,7 @@ def test_a_gradient_whose_square_overflows_is_refused(optimizer, dtype, x):
         assert trainer.model.params.flat[:2].all()
 
 
+@np.errstate(over="ignore")
 def test_sums_of_squares_stay_finite():
     grads = np.full((40, 7), 1.5e19)
     params, moments = run(AdaGrad(1.0), grads, "float32")
