@@ -152,7 +152,7 @@ class _Shards:
         marks = marks.lanes(first, last)
         for start in range(0, len(x), window.capacity):
             stop = min(start + window.capacity, len(x))
-            window.make_room(stop - start, keep=0)
+            window.make_room(stop - start)
             window.forward(self._weights, x[start:stop, first:last], marks.steps(start, stop))
             newest = window.y[window.stop - (stop - start) : window.stop]
             y[start:stop, first:last] = newest[..., :outputs]

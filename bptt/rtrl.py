@@ -176,7 +176,7 @@ class _Lanes:
         scale = 1.0 / max(1, batch.count)
         for lane, (window, influence) in enumerate(zip(self.windows, self.influences, strict=True)):
             own = batch.part(lane, lane + 1)
-            window.make_room(1, keep=0)
+            window.make_room(1)
             window.forward(self.weights, own.x, own.marks)
             if own.valid.any():
                 total += window.add_losses(loss, own, scale)

@@ -177,7 +177,7 @@ def _jacobians(
     for t, begin in zip(steps, begins, strict=True):
         if begin:
             window.begin()
-        window.make_room(1, keep=0)
+        window.make_room(1)
         window.forward(weights, np.repeat(x[t : t + 1], count, axis=1))
         window.read_state(found)
         overflowed, before = not np.isfinite(found.flat).all(), newest

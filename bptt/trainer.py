@@ -253,12 +253,11 @@ class Trainer(Copied):
         return team
 
     def _keep(self, source: Source, reader: Reader) -> int:
-        """How many of the steps before ``reader`` the next update will reach back into."""
+        """How many of the steps before ``reader`` later updates may reach back into."""
         left = source.left(reader.position)
         if not left or reader.begins:
             return 0
-        after = self.truncation.plan(self.n + 1, left, self.memo)
-        return after.k2 - after.k1
+        return self.truncation.older(self.n + 1, left, self.memo)
 
     def _probe(self, source: Source, steps: int) -> NDArray | None:
         """What `Probe` gives, for the next ``steps`` steps of the pass."""
@@ -272,7 +271,7 @@ class Trainer(Copied):
         began = time.perf_counter()
         bound = self.truncation.bound
         batch = Batch.of_chunk(self._model, self.loss, chunk, plan.losses, self._keys(chunk))
-        self.team.reserve(plan.k2, self.truncation.slides)
+        self.team.reserve(max(plan.k2, self.team.kept + plan.k1), self.truncation.slides)
         reach = Reach(plan.k2, keep, bound, plan.weights)
         scale = None if plan.per is None else 1 / (plan.per * batch.x.shape[1])
         self._regularization.disturb(self.seed, self.n)

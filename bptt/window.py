@@ -180,13 +180,10 @@ class Window:
         """What goes with the steps, listed once for all updates."""
         return list(self.kept().values())
 
-    def make_room(self, steps: int, keep: int) -> None:
-        """Forget all but the newest ``keep`` rows, and see that ``steps`` more fit.
-
-        Rows that the newest update was not told to keep are forgotten in any case: its way back may
-        have written over them.
-        """
-        oldest = self.stop - min(keep, self._kept) if keep else self.stop
+    def make_room(self, steps: int) -> None:
+        """Forget the rows that the newest update was not told to keep, over which its way back may
+        have written, and see that ``steps`` more fit."""
+        oldest = self.stop - self._kept
         self.start = oldest if oldest > self.start else self.start
         if self.stop + steps <= self.capacity:
             return
@@ -229,7 +226,7 @@ class Window:
 
     def evaluate(self, weights: ModelWeights, batch: Batch, loss: Loss) -> float:
         """Run the steps of ``batch``, and add up its losses."""
-        self.make_room(len(batch.x), keep=0)
+        self.make_room(len(batch.x))
         self.forward(weights, batch.x, batch.marks)
         return self.add_losses(loss, batch)
 
@@ -247,8 +244,7 @@ class Window:
         scale : of the error; one over the valid targets of all lanes makes it that of their mean.
         grads : out, layer by layer.
         """
-        steps = len(batch.x)
-        self.make_room(steps, reach.k2 - steps)
+        self.make_room(len(batch.x))
         self._kept = reach.keep
         if self.start < self.stop:
             self._stack.renew(weights, self.start, self.stop)

@@ -63,6 +63,7 @@ class Workers:
     members : how many of them go through each window together, as a crew.
     bounds : worker i has the lanes from ``bounds[i]`` to ``bounds[i + 1]``.
     windows : one for each; none before `reserve`.
+    kept : steps of earlier updates that the next one can reach back into.
     flowing : number of a layer, which of its `directions`, and name, ``"1.h"``, of each δ_t.
     gradient : Block, what `forward_and_back` left; the next one overwrites it.
     """
@@ -91,7 +92,7 @@ class Workers:
         self.weights = ModelWeights(model.layers, params, model.buffers)
         self._buffers = parts(model.buffers, model.layers)
         self.windows: list[AnyWindow] = []
-        self._room, self._kept = (0, False), 0
+        self._room, self.kept = (0, False), 0
         self.count = shards * self.members
         self._pool = Pool(self.count)
         self._size = params.flat.size
@@ -127,7 +128,7 @@ class Workers:
             room = (max(k2, self._room[0] + more), sliding or self._room[1])
         windows = [self._window(lanes, *room) for lanes in self._counts()]
         if self.windows:
-            write_tapes(windows, self.bounds, read_tapes(self.windows, self._kept))
+            write_tapes(windows, self.bounds, read_tapes(self.windows, self.kept))
         else:
             self._grads = [self.model.params.like() for _ in windows]
             self._parts = [gradient_parts(block, self.model.layers) for block in self._grads]
@@ -149,7 +150,7 @@ class Workers:
         """Take up the tapes that `read_tapes` gave."""
         self.reserve(max(1, len(arrays["x"])), sliding)
         write_tapes(self.windows, self.bounds, arrays)
-        self._kept = len(arrays["x"])
+        self.kept = len(arrays["x"])
 
     def reserve_forward(self, steps: int) -> None:
         """Make room for going forward only, ``steps`` steps at a time."""
@@ -172,7 +173,7 @@ class Workers:
 
     def begin(self, state: Mapping[str, NDArray] | None = None) -> None:
         """Start all lanes from ``state``, or from zeros."""
-        self._kept = 0
+        self.kept = 0
         for i, window in enumerate(self.windows):
             window.begin(state, self.bounds[i])
 
@@ -203,7 +204,8 @@ class Workers:
         """
         scale = 1.0 / max(1, batch.count) if scale is None else scale
         if self._segments is not None:
-            reach = reach._replace(segment=self._segments.length(reach.k2))
+            rows = max(reach.k2, self.kept + len(batch.x))
+            reach = reach._replace(segment=self._segments.length(rows))
         given = self._given(batch)
 
         def work(i: int) -> None:
@@ -212,7 +214,7 @@ class Workers:
 
         self._pack(back=True)
         self._run(work, len(self.windows))
-        self._kept = reach.keep
+        self.kept = min(reach.keep, self.kept + len(batch.x))
         self._add_gradients()
         return math.fsum(self._losses)
 

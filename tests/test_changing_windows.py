@@ -40,15 +40,18 @@ def driven(optimizer, **options):
 
 
 @pytest.mark.filterwarnings("ignore:.*does not decay:RuntimeWarning")
-def test_a_window_that_grows_after_one_without_overlap_has_right_gradients():
-    trainer, x, targets = driven(Frozen())
-    laid, start = (x[:, None], targets[:, None], np.ones((120, 1), bool)), 0
+@pytest.mark.parametrize("options", [{}, {"k1": 1}, {"k1": 3}, {"k1": 2, "memory": "sqrt"}])
+def test_every_loss_reaches_back_as_far_as_an_adaptive_window_says(options):
+    """Also where it has grown from one update to the next, at once by more than its new steps."""
+    trainer, x, targets = driven(Frozen(), **options)
+    laid, start, sizes = (x[:, None], targets[:, None], np.ones((120, 1), bool)), 0, []
     for step in trainer.steps(Stream(x, 1, targets)):
-        new, back = slice(start, start + step.k1), np.count_nonzero(~np.isnan(step.flow["0.h"]))
-        assert_update(
-            step, naive.update(trainer.model.layers, plain(trainer.model.params), *laid, new, back)
-        )
+        new, params = slice(start, start + step.k1), plain(trainer.model.params)
+        assert_update(step, naive.update(trainer.model.layers, params, *laid, new, step.k2))
+        assert step.k2 == trainer.memo["reach"] + step.k1 - 1
         start = new.stop
+        sizes.append(step.k2 - step.k1)
+    assert max(np.diff(sizes)) > 3
 
 
 @pytest.mark.filterwarnings("ignore:.*does not decay:RuntimeWarning")

@@ -157,7 +157,7 @@ def test_a_crew_reads_what_one_wrote_and_the_other_way(writer):
             team.weights.pack(back=False)
             for piece in np.split(an_input(model, 8, 2), 4):
                 for run in team.windows:
-                    run.make_room(len(piece), 4)
+                    run.make_room(len(piece))
                     run.forward(team.weights, piece)
         else:
             write_tapes(team.windows, team.bounds, tapes[0])

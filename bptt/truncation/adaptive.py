@@ -58,6 +58,9 @@ class AdaptiveTBPTT(Truncation):
         k1 = min(reach if self.k1 is None else self.k1, left)
         return Plan(k1, reach + k1 - 1, k1)
 
+    def older(self, n: int, left: int, memo: Memo) -> int:
+        return self.k_max - 1
+
     def usual(self, steps: int) -> int:
         return self.k_max
 

@@ -77,6 +77,15 @@ class Truncation(Options):
     def usual(self, steps: int) -> int:
         """The steps back of a usual update on a stream of ``steps`` steps."""
 
+    def older(self, n: int, left: int, memo: Memo) -> int:
+        """How many steps before its new ones the update after ``n`` others, or a later one, may
+        reach back into, when ``left`` >= 1 steps are left: so many stay on the tape.
+
+        A policy whose windows may grow by more than the new steps in between says so here.
+        """
+        plan = self.plan(n, left, memo)
+        return plan.k2 - plan.k1
+
     def adapt(self, memo: Memo, n: int, probe: Probe) -> Memo:
         """What to remember from now on, after ``n`` updates."""
         return memo

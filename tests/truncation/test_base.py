@@ -1,7 +1,7 @@
 """What all policies share: words and numbers that cannot be are refused, and windows may grow."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import naive
 import numpy as np
@@ -22,6 +22,7 @@ from bptt import (
     Linear,
     RandomTBPTT,
     SquaredError,
+    Stream,
     Truncation,
 )
 from bptt.truncation import TRUNCATIONS, Plan
@@ -113,6 +114,9 @@ class Scripted(Truncation):
         k1 = min(k1, left)
         return Plan(k1, max(k1, k2), k1)
 
+    def older(self, n, left, memo):
+        return max(self.plan(i, left, memo).k2 for i in range(len(self.windows)))
+
     def usual(self, steps):
         return 3
 
@@ -132,7 +136,7 @@ GROWING = {
 @pytest.mark.parametrize("windows", GROWING.values(), ids=GROWING)
 @pytest.mark.parametrize("workers", [1, 2])
 def test_windows_that_become_longer_keep_their_tapes(windows, memory, workers):
-    """Each update reaches back as far as tapes go that the updates before were told to keep."""
+    """Each update reaches back k2 steps, or to the beginning."""
     for layers, loss in (
         ([Linear(3, 2), LSTM(2, 4), RNN(4, 3), Linear(3, 4)], SquaredError()),
         ([Embedding(5, 3), LSTM(3, 5), Linear(5, 4)], CrossEntropy()),
@@ -146,14 +150,49 @@ def test_windows_that_become_longer_keep_their_tapes(windows, memory, workers):
             truncation=Scripted(windows, memory=memory, clip_delta=0.1),
             workers=workers,
         )
-        start, kept = 0, 0
+        start = 0
         for step in trainer.steps(stream):
             new = slice(start, start + step.k1)
-            back = min(step.k2, kept + step.k1)
-            wanted = naive.update(layers, plain(model.params), *laid, new, back, clip_delta=0.1)
+            wanted = naive.update(layers, plain(model.params), *laid, new, step.k2, clip_delta=0.1)
             assert_update(step, wanted)
-            start, kept = new.stop, min(back, trainer.under_way.keep)
+            start = new.stop
         assert start == stream.steps == 42
+
+
+REACHES = {  # what the docs say: steps back, of k1 new steps and what the policy remembers
+    TBPTT(2, 7): lambda k1, memo: 7,
+    TBPTT(4, 4): lambda k1, memo: 4,
+    TBPTT(3, 8, "last"): lambda k1, memo: 8,
+    FullBPTT(): lambda k1, memo: k1,
+    RandomTBPTT(6, 0.3, 4.0, 1, seed=2): lambda k1, memo: k1,
+    ARTBP(5, 3.0, seed=1): lambda k1, memo: k1,
+    AdaptiveTBPTT(0.5, 9, every=1): lambda k1, memo: memo["reach"] + k1 - 1,
+    AdaptiveTBPTT(0.5, 9, every=3, k1=4): lambda k1, memo: memo["reach"] + k1 - 1,
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*does not decay:RuntimeWarning")
+@pytest.mark.parametrize("memory", [None, "sqrt"])
+@pytest.mark.parametrize("feeds", [False, True])
+@pytest.mark.parametrize("truncation", REACHES, ids=str)
+def test_the_error_flows_as_far_as_is_said(truncation, feeds, memory):
+    """To the last step of each window, or to the beginning, also where the stream ends."""
+    if feeds and isinstance(truncation, FullBPTT):
+        return
+    wanted = REACHES[truncation]
+    model = a_model([LSTM(2, 4), RNN(4, 3), Linear(3, 2)])
+    trainer = bptt.Trainer(model, loss=SquaredError(), optimizer=SGD(0.01), workers=1,
+                           truncation=replace(truncation, memory=memory))  # fmt: skip
+    rng = np.random.default_rng(0)
+    x, targets = rng.normal(size=(2, 61, 1, 2))
+    feed = bptt.Feed([(x[i : i + 5], targets[i : i + 5]) for i in range(0, 61, 5)], 1)
+    stream, start = feed if feeds else Stream(x[:, 0], 1, targets[:, 0]), 0
+    for step in trainer.steps(stream):
+        start += step.k1
+        assert step.k2 == wanted(step.k1, trainer.memo)
+        for norms in step.flow.values():
+            assert np.count_nonzero(norms > 0) == min(step.k2, start)
+    assert start == 61
 
 
 @pytest.mark.parametrize("memory", [None, "sqrt"])
