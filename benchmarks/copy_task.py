@@ -79,7 +79,7 @@ class Settings(NamedTuple):
     epochs: int = 35
     rate: float = 2e-3
     factor: float = 0.9
-    after: int = 20
+    after: int = 21
     clip: float = 1.0
     seed: int = 0
 

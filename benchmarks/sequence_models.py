@@ -31,7 +31,7 @@ class Classifier(NamedTuple):
     epochs: int = 40
     rate: float = 1e-2
     factor: float = 0.9
-    after: int = 20
+    after: int = 21
     clip: float = 1.0
     seeds: Sequence[int] = range(5)
 
@@ -66,7 +66,7 @@ class Forecaster(NamedTuple):
     epochs: int = 40
     rate: float = 1e-2
     factor: float = 0.95
-    after: int = 13
+    after: int = 14
     clip: float = 1.0
     seeds: Sequence[int] = range(8)
 
@@ -104,7 +104,7 @@ class Chorales(NamedTuple):
     patience: int = 10
     rate: float = 3e-3
     factor: float = 0.95
-    after: int = 30
+    after: int = 31
     clip: float = 1.0
     seeds: Sequence[int] = range(3)
 

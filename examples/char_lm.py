@@ -98,7 +98,7 @@ def learn(
     trainer = bptt.Trainer(
         model,
         loss=bptt.CrossEntropy(),
-        optimizer=bptt.Adam(bptt.Exponential(options.lr, factor=0.9, after=epochs // 2)),
+        optimizer=bptt.Adam(bptt.Exponential(options.lr, factor=0.9, after=epochs // 2 + 1)),
         truncation=bptt.TBPTT(options.k1, options.k2),
         clip=bptt.ClipNorm(options.clip),
     )

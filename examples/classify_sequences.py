@@ -184,7 +184,7 @@ def learn(train: Labelled, options: argparse.Namespace) -> bptt.Model:
     n_in, n_out = train.sequences[0].shape[1], len(train.kinds)
     layers = [bptt.GRU(n_in, options.units), bptt.Linear(options.units, n_out)]
     model = bptt.Model(layers, seed=options.seed)
-    rate = bptt.Exponential(options.rate, factor=0.95, after=options.epochs // 2)
+    rate = bptt.Exponential(options.rate, factor=0.95, after=options.epochs // 2 + 1)
     trainer = bptt.Trainer(
         model,
         loss=bptt.CrossEntropy(),

@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from helpers import a_trainer
+from helpers import Frozen, a_trainer
 
 from bptt import SGD, Adam, Cosine, Exponential, OnPlateau, StepDecay, Stream, Trainer, WarmUp
-from bptt.schedules import NO_MEMO
+from bptt.schedules import NO_MEMO, SCHEDULES
 
 IDS = np.random.default_rng(7).integers(0, 6, 60)
 TRAIN, VALID = Stream(IDS, 3), Stream(IDS[:20], 2)
@@ -23,20 +23,42 @@ def rates_on(schedule, losses):
     return found
 
 
-def test_it_holds_and_then_falls_by_a_factor_an_epoch():
-    schedule = Exponential(2e-3, 0.97, after=10)
-    assert [schedule.rate(0, epoch) for epoch in (0, 5, 10)] == [2e-3] * 3
-    assert schedule.rate(123, 11) == 2e-3 * 0.97
-    assert math.isclose(schedule.rate(0, 15), 2e-3 * 0.97**5)
+def held(epoch, after):
+    """``Exponential(1, 0.5, after)`` in an epoch, from 1 on, epoch by epoch."""
+    rate = 1.0
+    for later in range(2, epoch + 1):
+        rate *= 0.5 if later > after else 1.0
+    return rate
 
 
-def test_it_falls_from_the_beginning_unless_told_to_wait():
-    assert Exponential(1.0, 0.5).rate(7, 3) == 0.125
+SENTENCES = {  # schedule: its rate in update u of epoch e, both from 1 on, as its docstring says
+    Exponential(1.0, 0.5): lambda u, e: held(e, 0),
+    Exponential(1.0, 0.5, after=1): lambda u, e: held(e, 1),
+    Exponential(1.0, 0.5, after=10): lambda u, e: held(e, 10),
+    StepDecay(1e-3, 0.1, every=3): lambda u, e: 1e-3 * 0.1 ** ((e - 1) // 3),
+    Cosine(2.0, 0.5, 40): lambda u, e: (
+        0.5 + 1.5 * (1 + math.cos(math.pi * min(u - 1, 40) / 40)) / 2
+    ),
+    WarmUp(7, 2.0): lambda u, e: 2.0 * min(u, 7) / 7,
+    WarmUp(7, Cosine(2.0, 0.5, 20)): lambda u, e: (
+        2.0 * u / 7 if u <= 7 else 0.5 + 1.5 * (1 + math.cos(math.pi * min(u - 8, 20) / 20)) / 2
+    ),
+    WarmUp(7, StepDecay(8.0, 0.5, 1)): lambda u, e: 8.0 * 0.5 ** (e - 1) * min(u, 7) / 7,
+    OnPlateau(0.3): lambda u, e: 0.3,
+}
 
 
-def test_steps_every_so_many_epochs():
-    schedule = StepDecay(8.0, 0.5, every=3)
-    assert [schedule.rate(100, epoch) for epoch in range(8)] == [8, 8, 8, 4, 4, 4, 2, 2]
+@pytest.mark.parametrize("schedule", SENTENCES, ids=str)
+def test_every_schedule_does_what_its_sentence_says(schedule):
+    """Fifteen epochs of five updates."""
+    trainer = a_trainer(optimizer=Frozen(schedule))
+    for epoch in range(1, 16):
+        for step in trainer.steps(TRAIN):
+            assert step.rate == pytest.approx(SENTENCES[schedule](step.n, epoch), rel=1e-12)
+
+
+def test_every_schedule_has_a_sentence():
+    assert {type(schedule) for schedule in SENTENCES} == set(SCHEDULES.values())
 
 
 def test_half_a_cosine():
@@ -224,7 +246,7 @@ def test_options_that_cannot_be(make, said):
     [
         ((0, 0.9), "initial must be a positive number, got 0"),
         ((1e-3, -0.9), "factor must be a positive number, got -0.9"),
-        ((1e-3, 0.9, -1), "after must be at least 0, got -1"),
+        ((1e-3, 0.9, -1), "after must be an integer from 0 on, got -1"),
     ],
 )
 def test_numbers_that_cannot_be(arguments, said):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..checks import check_amount, check_bound, check_count
+from ..checks import check_amount, check_bound, check_count, check_natural
 from .base import NO_MEMO, Schedule, ScheduleMemo
 
 __all__ = ["Cosine", "Exponential", "StepDecay"]
@@ -13,14 +13,15 @@ __all__ = ["Cosine", "Exponential", "StepDecay"]
 
 @dataclass(frozen=True)
 class Exponential(Schedule):
-    """``initial`` · ``factor`` ** (finished epochs beyond ``after``).
+    """``initial`` for ``after`` epochs, then ``factor`` times the rate of the epoch before in each.
 
-    ``Exponential(2e-3, 0.97, after=10)`` holds for ten epochs, and takes 0.97 of the rate of the
-    epoch before in each that follows.
+    ``Exponential(2e-3, 0.97, after=10)`` holds for ten epochs, and takes 0.97 of the rate in the
+    eleventh. The first epoch has ``initial`` in any case. (PyTorch's ExponentialLR with ``after=0``
+    or 1; with more, Karpathy's char-rnn.)
 
     Raises
     ------
-    ValueError : if ``initial`` or ``factor`` is not positive, or ``after`` is negative.
+    ValueError : if ``initial`` or ``factor`` is not positive, or ``after`` no integer from 0 on.
     """
 
     initial: float
@@ -30,11 +31,10 @@ class Exponential(Schedule):
     def __post_init__(self) -> None:
         check_bound("initial", self.initial)
         check_bound("factor", self.factor)
-        if self.after < 0:
-            raise ValueError(f"after must be at least 0, got {self.after!r}")
+        object.__setattr__(self, "after", check_natural("after", self.after))
 
     def rate(self, updates: int, epochs: int, memo: ScheduleMemo = NO_MEMO) -> float:
-        return self.initial * self.factor ** max(0, epochs - self.after)
+        return self.initial * self.factor ** max(0, epochs + 1 - max(1, self.after))
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ __all__ = ["WarmUp"]
 class WarmUp(Schedule):
     """A rate that rises evenly to that of ``then`` over the first ``updates``.
 
-    Update i of them, from 1 on, has i / updates of the first rate of ``then``; ``then``, a number
-    or a `Schedule`, counts its updates from the end of the rise. Epochs, and what `OnPlateau` hears
-    of them, count from the beginning.
+    Update i of them, from 1 on, has i / updates of the rate that ``then`` has before any update.
+    ``then``, a number or a `Schedule`, counts its updates from the end of the rise; but epochs, and
+    what `OnPlateau` hears of them, from the beginning.
 
     ``WarmUp(500, Cosine(1e-3, 1e-5, 10_000))`` rises for 500 updates and falls for 10,000.
 
