@@ -20,16 +20,17 @@ class Evaluator:
 
     Parameters
     ----------
-    model, loss : what is evaluated.
+    model : what is evaluated.
     workers : threads; None for what is best.
     """
 
-    def __init__(self, model: Model, loss: Loss, workers: int | None) -> None:
-        self.model, self.loss, self.workers = model, loss, workers
+    def __init__(self, model: Model, workers: int | None) -> None:
+        self.model, self.workers = model, workers
         self._team: Workers | None = None
 
-    def mean_loss(self, source: Source) -> float:
+    def mean_loss(self, source: Source, loss: Loss) -> float:
         """Per valid target; the state begins at zero and is carried. nan if there is no target."""
+        loss = loss.evaluated()
         # Whoever takes it has it alone: a source may evaluate something else to make its data.
         team = self._team_for(source.batch, source.longest if self.model.whole else _STEPS)
         self._team = None
@@ -38,8 +39,8 @@ class Evaluator:
             if reader.begins:
                 team.begin()
             chunk = reader.take(source.left(reader.position) if self.model.whole else _STEPS)
-            batch = Batch.of_chunk(self.model, self.loss, chunk)
-            losses.append(team.forward(batch, self.loss))
+            batch = Batch.of_chunk(self.model, loss, chunk)
+            losses.append(team.forward(batch, loss))
             targets += batch.count
         self._team = team
         return math.fsum(losses) / targets if targets else math.nan

@@ -34,11 +34,14 @@ def fit(
     total = None if train.endless else epochs * train.steps
     trainer.history.stopped = trainer.callbacks.stopped()
     with tqdm(total=total, initial=done, unit="step", disable=not progress) as bar:
-        for _ in range(epochs):
+        for left in reversed(range(epochs)):
             if trainer.history.stopped:
                 break
             _fit_epoch(trainer, train, validation, bar)
             trainer.history.stopped = trainer.callbacks.stopped()
+            if trainer.history.stopped or not left:
+                trainer.callbacks.after_fit(trainer)
+            trainer.callbacks.save(trainer)
     return trainer.history
 
 
@@ -51,7 +54,7 @@ def _check_watched(trainer: Trainer, validation: Source | None) -> None:
 
 
 def _fit_epoch(trainer: Trainer, train: Source, validation: Source | None, bar: tqdm) -> None:
-    """One pass, or the rest of one that is under way, and what comes at the end of an epoch."""
+    """One pass, or the rest of one that is under way, and what follows before it is saved."""
     history, callbacks = trainer.history, trainer.callbacks
     for step in trainer.updates(train):
         here = trainer.under_way
@@ -68,4 +71,3 @@ def _fit_epoch(trainer: Trainer, train: Source, validation: Source | None, bar: 
     trainer.observe(here.mean_loss, found)
     epoch = Epoch(trainer.epoch, trainer.n, here.mean_loss, found, rate)
     callbacks.after_epoch(trainer, epoch)
-    callbacks.save(trainer)

@@ -135,7 +135,7 @@ class Trainer(Copied):
         """Make what no copy and no file has."""
         self._turn = Turn()
         self._regularization = Regularization(self.model, self.regularizers)
-        self._evaluator = Evaluator(self.model, self.loss, self.workers)
+        self._evaluator = Evaluator(self.model, self.workers)
         self.team: Workers | None = None
         self._squarable = math.sqrt(np.finfo(self.model.dtype).max)
         self._newest: tuple[int, float, Block, Clipping] | None = None
@@ -328,7 +328,7 @@ class Trainer(Copied):
 
         Parameters
         ----------
-        validation : evaluated after each pass.
+        validation : evaluated after each pass, as `evaluate` does.
         progress : whether to draw a progress bar on the standard error output.
 
         Returns
@@ -351,8 +351,9 @@ class Trainer(Copied):
             self.schedule_memo = rate.observe(self.schedule_memo, train_loss, validation_loss)
 
     def evaluate(self, stream: Source) -> float:
-        """The mean loss per valid target over ``stream``; the state begins at zero and is carried.
+        """The mean loss per valid target over ``stream``, without label smoothing.
 
+        The state begins at zero and is carried.
         Neither the parameters nor a pass under way change. Memory does not grow with the stream,
         unless a layer reads whole sequences.
 
@@ -363,7 +364,7 @@ class Trainer(Copied):
         check_fit(stream, self._model, self.loss)
         with self._turn.lock:
             began = time.perf_counter()
-            found = self._evaluator.mean_loss(stream)
+            found = self._evaluator.mean_loss(stream, self.loss)
             self.seconds += time.perf_counter() - began
         return found
 

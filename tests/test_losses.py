@@ -5,7 +5,7 @@ import math
 import naive
 import numpy as np
 import pytest
-from helpers import assert_close
+from helpers import Frozen, a_trainer, assert_close
 
 import bptt
 from bptt import CrossEntropy, Linear, Model, SquaredError
@@ -64,6 +64,21 @@ def test_label_smoothing(smoothing, outputs, dtype):
     assert math.isclose(loss, smoothed(y, targets, smoothing), rel_tol=rel, abs_tol=rel)
     np.testing.assert_allclose(dy, want, atol=rel)
     assert not dy[targets < 0].any()
+
+
+def test_evaluation_goes_without_smoothing():
+    """In `evaluate` and in the validation of `fit`; training is with it."""
+    ids = np.random.default_rng(0).integers(0, 6, 40)
+    stream = bptt.Stream(ids, 2)
+    smooth, plain = (
+        a_trainer(loss=loss, optimizer=Frozen()) for loss in (CrossEntropy(0.3), CrossEntropy())
+    )
+    wanted = plain.evaluate(stream)
+    assert smooth.evaluate(stream) == wanted
+    history = smooth.fit(stream, 1, stream, progress=False)
+    assert history.validation_loss[0] == wanted
+    assert math.isclose(plain.fit(stream, 1, progress=False).train_loss[0], wanted)
+    assert abs(history.train_loss[0] - wanted) > 0.01
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])

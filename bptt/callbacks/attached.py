@@ -60,6 +60,10 @@ class Callbacks(Sequence[Callback]):
             memo = callback.after_epoch(trainer, epoch, self.memos[i])
             self._remember(i, "after_epoch", memo)
 
+    def after_fit(self, trainer: Trainer) -> None:
+        for i, callback in enumerate(self._all):
+            self._remember(i, "after_fit", callback.after_fit(trainer, self.memos[i]))
+
     def save(self, trainer: Trainer) -> None:
         for callback, memo in zip(self._all, self.memos, strict=True):
             callback.save(trainer, memo)

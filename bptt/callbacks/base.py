@@ -27,8 +27,9 @@ class Callback(Options):
 
     After an update every callback has its `after_update`, and after an epoch its `after_epoch`, in
     the order in which the trainer was given them; then each has its `save`. After the last update
-    of an epoch of `Trainer.fit`, `save` waits for the end of the epoch, validation included. So
-    what is saved is never between two callbacks, or between an update and its epoch.
+    of an epoch of `Trainer.fit`, `save` waits for the end of the epoch, validation included, and
+    after the last epoch for `after_fit`. So what is saved is never between two callbacks, or
+    between an update and its epoch.
 
     What a method raises ends the call of `Trainer.fit` or `Trainer.steps`. The update counts, and
     the trainer can go on and be saved, but what would have followed is left out: callbacks later
@@ -51,6 +52,10 @@ class Callback(Options):
 
     def after_epoch(self, trainer: Trainer, epoch: Epoch, memo: Memo) -> Memo | None:
         """After each epoch of `Trainer.fit`; not after a pass of `Trainer.steps`."""
+        return None
+
+    def after_fit(self, trainer: Trainer, memo: Memo) -> Memo | None:
+        """After the last epoch of each call of `Trainer.fit`."""
         return None
 
     def save(self, trainer: Trainer, memo: Memo) -> None:

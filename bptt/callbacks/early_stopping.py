@@ -18,20 +18,21 @@ __all__ = ["EarlyStopping"]
 
 @dataclass(frozen=True)
 class EarlyStopping(Callback):
-    """End `Trainer.fit` when the loss has not been lower than its lowest for ``patience`` epochs.
+    """End `Trainer.fit` once the loss stays above its lowest, with the best epoch's parameters.
 
     (Goodfellow, Bengio & Courville 2016, algorithm 7.1; Prechelt 1998.)
 
     ``history.stopped`` then says why. A call of `Trainer.fit` after that trains no further, so a
     script that loads its trainer and goes on may be run again and again; hand a larger patience to
-    `Trainer.load` to go on. When `Trainer.fit` comes to the end of its epochs before, nothing is
-    restored, so that two calls of one epoch are the same as one of two.
+    `Trainer.load` to go on. The best parameters are also put back when `Trainer.fit` comes to the
+    end of its epochs, as Keras' ``restore_best_weights`` does; the next call begins with them.
 
     Parameters
     ----------
     patience : epochs in a row that may pass without a lower loss; the last of them is the end.
-    restore : whether to put the parameters and the buffers of the best epoch back at the end. A
-        copy of them is kept, and saved with the trainer. Moments and counters stay.
+    restore : whether to put the parameters and the buffers of the best epoch back at the end of
+        `Trainer.fit`, in any case. A copy of them is kept, and saved with the trainer. Moments and
+        counters stay.
     min_delta : a loss is lower only if it is by more than this.
     watch : "validation" or "training", the loss that is meant.
 
@@ -64,11 +65,12 @@ class EarlyStopping(Callback):
             if self.restore:
                 memo |= {"params": model.params.flat.copy(), "buffers": model.buffers.flat.copy()}
             return memo
-        memo = {**memo, "waited": memo.get("waited", 0) + 1}
-        if self.stops(memo) and self.restore and "params" in memo:
-            model.params.flat[:] = memo["params"]
-            model.buffers.flat[:] = memo["buffers"]
-        return memo
+        return {**memo, "waited": memo.get("waited", 0) + 1}
+
+    def after_fit(self, trainer: Trainer, memo: Memo) -> None:
+        if self.restore and "params" in memo:
+            trainer.model.params.flat[:] = memo["params"]
+            trainer.model.buffers.flat[:] = memo["buffers"]
 
     def stops(self, memo: Memo) -> str | None:
         waited = memo.get("waited", 0)

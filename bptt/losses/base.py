@@ -22,6 +22,10 @@ class Loss(Options):
     takes_ids: ClassVar[bool]
     """Whether targets are (T, B) integers rather than (T, B, O) floats."""
 
+    def evaluated(self) -> Loss:
+        """What evaluation reports: this loss, without what is meant for training alone."""
+        return self
+
     @abstractmethod
     def targets(self, given: ArrayLike, lanes: int, outputs: int, dtype: np.dtype) -> NDArray:
         """``given`` as the kernels read it, C-contiguous.

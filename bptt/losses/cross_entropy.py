@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -29,7 +29,8 @@ class CrossEntropy(Loss):
     Parameters
     ----------
     label_smoothing : share ε of the target that is spread over all O ids, itself among them:
-        ℓ = logsumexp(y) - (1-ε)·y[target] - ε·mean(y)  (Szegedy et al. 2016, section 7).
+        ℓ = logsumexp(y) - (1-ε)·y[target] - ε·mean(y)  (Szegedy et al. 2016, section 7). It is
+        for training: `Trainer.evaluate`, and the validation of `Trainer.fit`, go without it.
 
     Raises
     ------
@@ -41,6 +42,9 @@ class CrossEntropy(Loss):
 
     def __post_init__(self) -> None:
         check_fraction("label_smoothing", self.label_smoothing)
+
+    def evaluated(self) -> CrossEntropy:
+        return replace(self, label_smoothing=0.0)
 
     def targets(self, given: ArrayLike, lanes: int, outputs: int, dtype: np.dtype) -> NDArray:
         given = np.asarray(given)

@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 from helpers import a_model, a_trainer
 
-from bptt import RNN, SGD, TBPTT, Callback, CrossEntropy, EarlyStopping, Embedding, Stream, Trainer
+from bptt import (
+    RNN,
+    SGD,
+    TBPTT,
+    Callback,
+    Checkpoint,
+    CrossEntropy,
+    EarlyStopping,
+    Embedding,
+    Stream,
+    Trainer,
+)
 from bptt.layers import LAYERS, Linear
 
 IDS = np.random.default_rng(5).integers(0, 6, 40)
@@ -63,7 +74,9 @@ CASES = {  # losses, callback, the last epoch, and the one that is restored
     "lower by too little": ([3, 2.9, 2.8, 2.7, 1], EarlyStopping(2, min_delta=0.5), 3, 1),
     "lower by enough once": ([3, 2.8, 2.4, 2.5, 2, 1], EarlyStopping(2, min_delta=0.5), 5, 3),
     "nan is not lower": ([3, NAN, NAN, 1], EarlyStopping(2), 3, 1),
-    "never": ([5, 4, 3, 2, 1], EarlyStopping(1), 5, None),
+    "never": ([5, 4, 3, 2, 1], EarlyStopping(1), 5, 5),
+    "the epochs are over": ([5, 2, 3, 4], EarlyStopping(9), 4, 2),
+    "there is no loss": ([NAN, NAN], EarlyStopping(9), 2, 2),
 }
 
 
@@ -75,10 +88,25 @@ def test_it_ends_when_it_should_and_restores(name, restore):
     trainer = scripted(losses, stopping)
     history = trainer.fit(TRAIN, len(losses), VALID, progress=False)
     assert trainer.epoch == len(history.epoch_update) == ends
-    assert bool(history.stopped) == (best is not None)
-    there = best if restore and best else ends
+    assert bool(history.stopped) == (ends < len(losses))
+    there = best if restore else ends
     assert np.array_equal(now(trainer), trainer.callbacks.memos[0][str(there)])
     assert trainer.model.buffers["2.seen"] == there * trainer.n / ends
+
+
+def test_the_next_call_begins_with_the_best_and_a_file_has_it(tmp_path):
+    path = tmp_path / "latest"
+    trainer = scripted([3, 2, 4, 5, 1], EarlyStopping(9), Checkpoint(path, every_epochs=1))
+    trainer.fit(TRAIN, 3, VALID, progress=False)
+    best = trainer.callbacks.memos[0]["2"]
+    assert trainer.history.stopped is None
+    assert np.array_equal(now(trainer), best)
+    loaded = Scripted.load(path, callbacks=[Keeps(), EarlyStopping(9)])
+    assert np.array_equal(now(loaded), best)
+    trainer.fit(TRAIN, 1, VALID, progress=False)
+    assert np.array_equal(now(trainer), best)
+    trainer.fit(TRAIN, 1, VALID, progress=False)
+    assert np.array_equal(now(trainer), trainer.callbacks.memos[0]["5"])
 
 
 def test_the_reason():
