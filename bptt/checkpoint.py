@@ -32,7 +32,8 @@ __all__ = ["load", "save"]
 _KNOWN = LOSSES | OPTIMIZERS | SCHEDULES | TRUNCATIONS | CLIPS | REGULARIZERS
 _POLICIES = ("loss", "optimizer", "truncation", "clip", "regularizers")
 _OPTIONS = ("workers", "seed")
-_COUNTERS = ("n", "epoch", "seconds", "time", "memo", "schedule_memo")
+_COUNTERS = ("n", "epoch", "seconds", "time", "memo")
+_OF_DESCENT = ("steps", "updates", "epochs", "memo")
 
 
 def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
@@ -48,6 +49,7 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     config = {name: describe(getattr(trainer, name), _KNOWN) for name in _POLICIES}
     config |= {name: getattr(trainer, name) for name in _COUNTERS}
     config |= {
+        "descent": {name: getattr(trainer.descent, name) for name in _OF_DESCENT},
         "model": trainer.model.config(),
         "workers": trainer.workers,
         "seed": trainer.seed,
@@ -103,10 +105,14 @@ def _restored(
     trainer = kind(model, **policies, **{name: config[name] for name in _OPTIONS})
     for name in _COUNTERS:
         setattr(trainer, name, config[name])
+    for name in _OF_DESCENT:
+        setattr(trainer.descent, name, config["descent"][name])
     files.fill(path, trainer.moments, _under("moments.", arrays))
     trainer.history = History.from_arrays(_under("history.", arrays), trainer.history.clip_norm)
     words, remembered = config["callbacks"], _under("callbacks.", arrays)
-    trainer.callbacks = from_words(words, remembered, callbacks)
+    known = from_words(words, remembered, callbacks)
+    trainer.callbacks = known
+    trainer.callbacks.memos = known.memos
     trainer.history.stopped = trainer.callbacks.stopped()
     if config["pass"] is not None:
         trainer.under_way = Pass(**config["pass"])

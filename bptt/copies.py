@@ -33,9 +33,7 @@ class Copied:
     def __setstate__(self: Trainer, state: dict[str, Any]) -> None:
         tapes = state.pop("tapes")
         vars(self).update(state)
-        like = self.model.params.like
-        # What carried them here may be read-only, and begin anywhere.
-        self._moments = {name: like(moment).copy().flat for name, moment in self._moments.items()}
+        self.descent.settle_in()
         self._equip()
         if tapes is not None:
             take_up(self, tapes)

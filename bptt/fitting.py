@@ -55,19 +55,19 @@ def _check_watched(trainer: Trainer, validation: Source | None) -> None:
 
 def _fit_epoch(trainer: Trainer, train: Source, validation: Source | None, bar: tqdm) -> None:
     """One pass, or the rest of one that is under way, and what follows before it is saved."""
-    history, callbacks = trainer.history, trainer.callbacks
+    history = trainer.history
     for step in trainer.updates(train):
         here = trainer.under_way
         history.record_update(step.n, step.loss, step.grad_norm, trainer.seconds)
-        callbacks.after_update(trainer, step)
+        trainer.callbacks.after_update(trainer, step)
         if not here.finished:
-            callbacks.save(trainer)
+            trainer.callbacks.save(trainer)
         bar.update(step.k1)
         number = trainer.epoch + (not here.finished)
         bar.set_postfix_str(f"epoch {number}, loss {step.loss:.3f}", refresh=False)
     found = math.nan if validation is None else trainer.evaluate(validation)
     history.record_epoch(trainer.n, here.mean_loss, found, trainer.seconds)
-    rate = trainer.optimizer.rate(trainer.n - 1, trainer.epoch - 1, trainer.schedule_memo)
+    rate = trainer.descent.rate_before()
     trainer.observe(here.mean_loss, found)
     epoch = Epoch(trainer.epoch, trainer.n, here.mean_loss, found, rate)
-    callbacks.after_epoch(trainer, epoch)
+    trainer.callbacks.after_epoch(trainer, epoch)

@@ -17,7 +17,8 @@ class Step:
     """One update.
 
     n : its number, counted from 1 over the life of the trainer.
-    loss : mean over its valid targets; nan if there was none, and then nothing was changed.
+    loss : mean over its valid targets; nan if there was none, and then nothing was changed, and
+        neither the optimizer nor its learning rate counts it.
     targets : how many there were.
     grad_norm : norm of the gradient, before clipping and penalties.
     grads : Block, the gradient before clipping and penalties; the next update overwrites it.

@@ -7,49 +7,42 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
-from operator import attrgetter
 
-import numpy as np
 from numpy.typing import NDArray
 
 from . import checkpoint, fitting
-from .block import Arrays, Block
-from .callbacks import Callback, Callbacks
-from .checks import check_held, check_numbers, check_seed, check_workers
-from .clip import Clip, ClipNorm, Clipping
+from .block import Arrays
+from .callbacks import Callback
+from .clip import Clip
 from .copies import Copied
 from .data import Chunk, Reader, Source
 from .errors import NonFiniteError
-from .evaluation import Evaluator
 from .history import History
 from .kernels.vectors import norm as norm_of
 from .layers.draws import keys
 from .losses import Loss
-from .memory import check_stretches
 from .model import Model
 from .not_finite import first_not_finite
 from .optimizers import Optimizer
 from .outcome import Step
-from .packed import layer_number
-from .passes import Pass, check_fit, check_learnable, check_uncut
+from .passes import Pass, check_fit, check_learnable
 from .probe import loss_errors
-from .regularize import Regularization, check_regularizers
 from .regularizers import Regularizer
-from .schedules import Schedule, ScheduleMemo
+from .schedules import ScheduleMemo
+from .settings import Settings
 from .task import Batch, Reach
-from .truncation import Memo, Plan, Truncation
-from .turn import Turn
+from .truncation import Plan, Truncation
 from .watch import Watch, flow, watch
-from .workers import Workers
 
 __all__ = ["Trainer"]
 
 
-class Trainer(Copied):
+class Trainer(Settings, Copied):
     """Trains a model on streams, window by window; what changes, and only that, lives here.
 
     Saving the trainer saves everything: a run that is loaded goes on bit for bit as it would have.
-    So does one that ``copy.deepcopy`` or pickle made, and either learns for itself.
+    So does one that ``copy.deepcopy`` or pickle made, and either learns for itself. All arguments
+    but the model are attributes that may be set between two updates: see `Settings`.
 
     One thread trains. Others may evaluate, save or copy meanwhile: they wait for the end of an
     update, and the next one for them.
@@ -68,14 +61,14 @@ class Trainer(Copied):
 
     Attributes
     ----------
-    n : finished updates.
+    n : finished updates, also those without a valid target, which change nothing: the optimizer and
+        its learning rate do not count them.
     epoch : finished passes.
     time : steps of all updates, by which draws differ from step to step.
     seconds : spent in updates and evaluations.
     history : of all calls of `fit`.
-    moments : what the optimizer carries from update to update, by name; written into, and never
-        replaced.
-    memo, schedule_memo : what the truncation and the learning rate do; callbacks have their own.
+    descent : the optimizer at work, with its moments and what it counts.
+    memo : what the truncation remembers; the learning rate and callbacks have their own.
     under_way : how far the newest pass has come; None before the first.
     team : the workers, with their tapes; None before the first pass.
 
@@ -101,56 +94,28 @@ class Trainer(Copied):
         seed: int = 0,
         callbacks: Sequence[Callback] = (),
     ) -> None:
-        kinds = {"model": Model, "loss": Loss, "optimizer": Optimizer, "truncation": Truncation}
-        given = {"model": model, "loss": loss, "optimizer": optimizer, "truncation": truncation}
-        for name, kind in kinds.items():
-            if not isinstance(given[name], kind):
-                raise TypeError(f"{name} must be a {kind.__name__}, got {given[name]!r}")
-        if clip is not None and not isinstance(clip, Clip):
-            raise TypeError(f"clip must be a Clip or None, got {clip!r}")
-        check_workers(workers)
-        check_seed(seed)
-        check_uncut(model, truncation)
-        check_stretches(model.layers, truncation.memory)
-        check_numbers(optimizer, model.dtype)
-        check_held("clip_delta", truncation.clip_delta, model.dtype)
-        if clip is not None:
-            check_numbers(clip, model.dtype)
-        self._model, self.loss, self.optimizer = model, loss, optimizer
-        self.truncation, self.clip = truncation, clip
-        self.regularizers = check_regularizers(regularizers)
-        self._workers = None if workers is None else int(workers)
-        self.seed = int(seed)
+        self._begin(model, optimizer)
         self.n = self.epoch = self.time = 0
         self.seconds = 0.0
-        self.history = History(clip.norm if isinstance(clip, ClipNorm) else None)
-        self._moments = {name: model.params.like().flat for name in optimizer.moments}
-        self.memo: Memo = {}
-        self.schedule_memo: ScheduleMemo = {}
+        self.loss, self.clip, self.seed = loss, clip, seed
+        self.regularizers, self.truncation, self.workers = regularizers, truncation, workers
         self.callbacks = callbacks
-        self.under_way: Pass | None = None
-        self._equip()
 
-    def _equip(self) -> None:
-        """Make what no copy and no file has."""
-        self._turn = Turn()
-        self._regularization = Regularization(self.model, self.regularizers)
-        self._evaluator = Evaluator(self.model, self.workers)
-        self.team: Workers | None = None
-        self._squarable = math.sqrt(np.finfo(self.model.dtype).max)
-        self._newest: tuple[int, float, Block, Clipping] | None = None
-
-    model: Model = property(attrgetter("_model"))
-    workers: int | None = property(attrgetter("_workers"))
+    @property
+    def rate(self) -> float:
+        """The learning rate of the next update, without the factor that a truncation may give."""
+        return self.descent.rate()
 
     @property
     def moments(self) -> Arrays:
-        return Arrays(self._moments)
+        """What the optimizer carries from update to update, by name; written into, and never
+        replaced."""
+        return Arrays(self.descent.moments)
 
-    def _attach(self, given: Sequence[Callback]) -> None:
-        self._callbacks = given if isinstance(given, Callbacks) else Callbacks(given)
-
-    callbacks: Callbacks = property(attrgetter("_callbacks"), _attach)
+    @property
+    def schedule_memo(self) -> ScheduleMemo:
+        """What the learning rate remembers."""
+        return self.descent.memo
 
     def steps(self, stream: Source) -> Iterator[Step]:
         """Train for one pass over ``stream``, update by update.
@@ -163,19 +128,20 @@ class Trainer(Copied):
         ------
         DataError, ShapeError : if the data does not fit the model or the loss; before any change.
         ValueError : if a window would cut a sequence that a layer reads whole; before any change.
-        NonFiniteError : if a loss or a gradient is not finite, or its square, where the optimizer
-            keeps that; the parameters stay as they were, and the pass is over.
+        NonFiniteError : if a loss or a gradient is not finite, or a step would make a parameter, a
+            moment or a buffer so; all of these stay as they were, and the pass is over.
         RuntimeError : if another thread trains with this trainer at the same time.
         """
         for step in self.updates(stream):
-            self._callbacks.after_update(self, step)
-            self._callbacks.save(self)
+            self.callbacks.after_update(self, step)
+            self.callbacks.save(self)
             yield step
 
     def updates(self, stream: Source) -> Iterator[Step]:
         """`steps`, whose caller tells the callbacks of each."""
-        check_learnable(stream, self._model, self.loss, self.truncation)
-        self._callbacks.begin(self)
+        check_learnable(stream, self._model, self._loss, self._truncation)
+        callbacks = self.callbacks
+        callbacks.begin(self)
         source = stream.arranged(self.epoch)
         with self._turn.lock:
             if not self.goes_on(stream):
@@ -183,6 +149,9 @@ class Trainer(Copied):
                 self.under_way = Pass(stream.signature())
             here = self.under_way
         while here is self.under_way and not here.finished:
+            if callbacks is not self.callbacks:
+                callbacks = self.callbacks
+                callbacks.begin(self)
             start = here.position
             reader = source.reader(start)
             if reader.begins:
@@ -204,6 +173,7 @@ class Trainer(Copied):
                 here.loss += step.loss * step.targets if step.targets else 0.0
                 here.targets += step.targets
                 self.epoch += here.finished
+                self.descent.epochs += here.finished
             yield step
 
     def _check_alone(self, here: Pass, position: int) -> None:
@@ -227,30 +197,22 @@ class Trainer(Copied):
 
         Raises
         ------
-        ValueError : if there was no update since the trainer was made, copied or loaded, or it
-            failed.
+        ValueError : if there was no update since the trainer was made, copied, loaded or told
+            something new, or it failed.
         """
         with self._turn.lock:
             if self._newest is None:
                 raise ValueError(
-                    "there was no update since the trainer was made, copied or loaded, or it failed"
+                    "there was no update since the trainer was made, copied, loaded or told "
+                    "something new, or it failed"
                 )
             k2, rate, shaped, clipping = self._newest
-            given = self._model.params.flat, shaped.flat, self._moments, self.n, rate, clipping
-            update = self.optimizer.change(*given)
+            update = self.descent.change(shaped.flat, rate, clipping)
             return watch(self.n, self._model, self.team, k2, self.truncation.bound, update)
 
     def restart(self) -> None:
         """Forget a pass that is under way: the next one begins at the beginning."""
         self.under_way = None
-
-    def team_for(self, lanes: int, steps: int) -> Workers:
-        """The workers for ``lanes`` lanes of at most ``steps`` steps."""
-        team, usual = self.team, self.truncation.usual(steps)
-        if team is None or (team.lanes, team.usual) != (lanes, usual):
-            memory, params = self.truncation.memory, self._regularization.params
-            team = Workers(self._model, lanes, self.workers, usual, memory, params)
-        return team
 
     def _keep(self, source: Source, reader: Reader) -> int:
         """How many of the steps before ``reader`` later updates may reach back into."""
@@ -268,47 +230,33 @@ class Trainer(Copied):
         return loss_errors(self._model, self.loss, batch, self.team.state(), steps)
 
     def _update(self, chunk: Chunk, plan: Plan, keep: int) -> Step:
-        began = time.perf_counter()
-        bound = self.truncation.bound
-        batch = Batch.of_chunk(self._model, self.loss, chunk, plan.losses, self._keys(chunk))
-        self.team.reserve(max(plan.k2, self.team.kept + plan.k1), self.truncation.slides)
-        reach = Reach(plan.k2, keep, bound, plan.weights)
+        began, team, truncation, loss = time.perf_counter(), self.team, self._truncation, self._loss
+        batch = Batch.of_chunk(self._model, loss, chunk, plan.losses, self._keys(chunk))
+        team.reserve(max(plan.k2, team.kept + plan.k1), truncation.slides)
+        reach = Reach(plan.k2, keep, truncation.bound, plan.weights)
         scale = None if plan.per is None else 1 / (plan.per * batch.x.shape[1])
-        self._regularization.disturb(self.seed, self.n)
-        total = self.team.forward_and_back(batch, self.loss, reach, scale)
-        grads = self.team.gradient
-        self._regularization.go_back(grads, self.seed, self.n)
+        self._regularization.disturb(self._seed, self.n)
+        total = team.forward_and_back(batch, loss, reach, scale)
+        grads = team.gradient
+        self._regularization.go_back(grads, self._seed, self.n)
         norm = norm_of(grads.flat)
         if not math.isfinite(total) or not math.isfinite(norm):
-            raise self._failure(*first_not_finite(self.team))
-        shaped, clipping = self._regularization.for_optimizer(grads, self.clip, norm)
-        if self.optimizer.squares and norm > self._squarable:
-            self._check_squares(shaped, clipping)
-        self.n += 1
-        self.time += len(batch.x)
+            raise self._failure(*first_not_finite(team))
+        shaped, clipping = self._regularization.for_optimizer(grads, self._clip, norm)
         rate = 0.0
         if batch.count:
-            rate = plan.rate * self.optimizer.rate(self.n - 1, self.epoch, self.schedule_memo)
-            self._step(shaped.flat, rate, clipping)
-            self.team.settle()
+            rate = plan.rate * self.descent.rate()
+            size = norm if shaped is grads else norm_of(shaped.flat)
+            overflow = self.descent.step(team, shaped.flat, size, rate, clipping)
+            if overflow:
+                raise self._failure(*overflow)
+        self.n += 1
+        self.time += len(batch.x)
         self._newest = plan.k2, rate, shaped, clipping
         self.seconds += time.perf_counter() - began
-        loss = total / batch.count if batch.count else math.nan
-        norms = flow(self.team, plan.k2, bound)
-        return Step(self.n, loss, batch.count, norm, grads, len(batch.x), plan.k2, norms, rate)
-
-    def _step(self, grads: NDArray, rate: float, clipping: Clipping) -> None:
-        """Let the parameters follow the gradient."""
-        params, optimizer = self._model.params.flat, self.optimizer
-
-        def work(piece: slice) -> None:
-            moments = {name: vector[piece] for name, vector in self._moments.items()}
-            optimizer.update(params[piece], grads[piece], moments, self.n, rate, clipping)
-
-        if optimizer.elementwise:
-            self.team.share(work)
-        else:
-            work(slice(None))
+        mean = total / batch.count if batch.count else math.nan
+        norms = flow(team, plan.k2, reach.clip_delta)
+        return Step(self.n, mean, batch.count, norm, grads, len(batch.x), plan.k2, norms, rate)
 
     def _keys(self, chunk: Chunk) -> NDArray | None:
         """For layers that do something else in training; None if there is none."""
@@ -346,9 +294,7 @@ class Trainer(Copied):
 
     def observe(self, train_loss: float, validation_loss: float = math.nan) -> None:
         """Tell a learning rate that follows losses of an epoch's; `fit` does so after each."""
-        rate = self.optimizer.learning_rate
-        if isinstance(rate, Schedule):
-            self.schedule_memo = rate.observe(self.schedule_memo, train_loss, validation_loss)
+        self.descent.observe(train_loss, validation_loss)
 
     def evaluate(self, stream: Source) -> float:
         """The mean loss per valid target over ``stream``, without label smoothing.
@@ -367,15 +313,6 @@ class Trainer(Copied):
             found = self._evaluator.mean_loss(stream, self.loss)
             self.seconds += time.perf_counter() - began
         return found
-
-    def _check_squares(self, grads: Block, clipping: Clipping) -> None:
-        """Refuse a gradient, finite by itself, whose square the optimizer could not keep."""
-        for name, values in grads.items():
-            largest = min(float(np.abs(values).max()) * clipping.factor, clipping.limit)
-            if largest > self._squarable:
-                kind, layer = type(self.optimizer).__name__, layer_number(name)
-                what = f"the square of the gradient of {name}, which {kind} keeps in {grads.dtype},"
-                raise self._failure(what, f"{layer} ({type(self.model.layers[layer]).__name__})")
 
     def _failure(self, what: str, where: str) -> NonFiniteError:
         """That ``what``, in layer ``where``, is not finite; the pass is over."""

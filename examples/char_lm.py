@@ -135,7 +135,7 @@ def train_epochs(
     keep()
     print(f"epoch  0  validation {in_words(best)}")
     for epoch in range(1, epochs + 1):
-        began, rate = trainer.seconds, trainer.optimizer.rate(trainer.n, trainer.epoch)
+        began, rate = trainer.seconds, trainer.rate
         history = trainer.fit(train, epochs=1, validation=valid, progress=False)
         loss = history.validation_loss[-1]
         if loss < best:

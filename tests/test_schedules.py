@@ -147,7 +147,7 @@ def test_a_trainer_tells_it_of_every_epoch(watch):
     trainer, rates = a_trainer(optimizer=SGD(WarmUp(7, schedule))), []
     for _ in range(20):
         trainer.fit(TRAIN, 1, VALID, progress=False)
-        rates.append(trainer.optimizer.rate(trainer.n, trainer.epoch, trainer.schedule_memo))
+        rates.append(trainer.rate)
     history = trainer.history
     losses = history.validation_loss if watch == "validation" else history.train_loss
     wanted = rates_on(OnPlateau(8.0, 0.5, 0), losses)[1:]

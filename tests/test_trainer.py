@@ -10,14 +10,12 @@ from helpers import Frozen, a_trainer, assert_all_close, plain
 
 import bptt
 from bptt import (
-    LSTM,
     RNN,
     SGD,
     TBPTT,
     Adam,
     ClipNorm,
     ClipValue,
-    CrossEntropy,
     Exponential,
     Linear,
     NonFiniteError,
@@ -230,25 +228,3 @@ def test_what_is_not_finite_stops_at_its_layer(weights, where, said, workers):
 def test_epochs_are_positive_integers(epochs):
     with pytest.raises(ValueError, match="epochs must be a positive integer, got"):
         a_trainer().fit(Stream(IDS, 3), epochs)
-
-
-@pytest.mark.parametrize(
-    ("change", "error", "said"),
-    [
-        ({"loss": "mse"}, TypeError, "loss must be a Loss, got 'mse'"),
-        ({"optimizer": 1e-3}, TypeError, "optimizer must be a Optimizer"),
-        ({"truncation": (5, 5)}, TypeError, "truncation must be a Truncation"),
-        ({"clip": 5.0}, TypeError, "clip must be a Clip or None, got 5.0"),
-        ({"workers": 0}, ValueError, "workers must be a positive integer or None, got 0"),
-        ({"workers": 1.0}, ValueError, "workers must be a positive integer or None"),
-        ({"workers": True}, ValueError, "workers must be a positive integer or None"),
-    ],
-)
-def test_arguments_of_a_wrong_kind(change, error, said):
-    with pytest.raises(error, match=said):
-        a_trainer(**change)
-
-
-def test_the_model_is_a_model():
-    with pytest.raises(TypeError, match="model must be a Model"):
-        bptt.Trainer([LSTM(3, 4)], loss=CrossEntropy(), optimizer=SGD(1), truncation=TBPTT(1, 1))

@@ -137,7 +137,7 @@ def test_nothing_to_look_at_before_the_first_update_or_after_load(tmp_path):
     assert trainer.watch().n == 1
     trainer.save(tmp_path / "run.safetensors")
     loaded = bptt.Trainer.load(tmp_path / "run.safetensors")
-    with pytest.raises(ValueError, match="the trainer was made, copied or loaded"):
+    with pytest.raises(ValueError, match="the trainer was made, copied, loaded or told"):
         loaded.watch()
     next(loaded.steps(Stream(IDS, 4)))
     assert loaded.watch().n == 2

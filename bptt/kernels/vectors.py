@@ -8,7 +8,7 @@ import numpy as np
 
 from .compile import kernel, piece, summing_kernel
 
-__all__ = ["add", "add_norms", "norm", "root", "scaled_norm"]
+__all__ = ["add", "add_norms", "norm", "root", "scaled_norm", "sum_of_sizes"]
 
 _TRUSTED = 1e-270
 """The least sum of squares in float64 to which none that vanished could have added a digit."""
@@ -67,6 +67,15 @@ def root(squares, values):
     if not _TRUSTED < squares < math.inf:
         found = scaled_norm(values)
     return found
+
+
+@summing_kernel
+def sum_of_sizes(flat):
+    """Of the absolute values, in its dtype; not finite if one of them is not."""
+    total = flat.dtype.type(0)
+    for i in range(flat.size):
+        total += abs(flat[i])
+    return total
 
 
 @summing_kernel

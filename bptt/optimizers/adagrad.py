@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from ..checks import check_bound
 from ..clip import Clipping
-from ..kernels.compile import kernel
+from ..kernels.compile import kernel, piece
+from ..kernels.vectors import sum_of_sizes
 from ..schedules import Schedule
-from .base import Optimizer, clipped, typed
+from .base import PIECE, Optimizer, clipped, safe_size, typed
 
 __all__ = ["AdaGrad"]
 
@@ -39,7 +40,6 @@ class AdaGrad(Optimizer):
     eps: float = 1e-10
     moments: ClassVar[tuple[str, ...]] = ("squares",)
     elementwise: ClassVar[bool] = True
-    squares: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -53,9 +53,12 @@ class AdaGrad(Optimizer):
         n: int,
         rate: float,
         clipping: Clipping,
-    ) -> None:
-        numbers = rate, self.eps, float(np.finfo(params.dtype).max), *clipping
-        _adagrad(params, grads, moments["squares"], typed(numbers, params))
+    ) -> float:
+        numbers = typed((rate, self.eps, *clipping), params)
+        return _adagrad(params, grads, moments["squares"], numbers)
+
+    def safe_size(self, rate: float) -> float:
+        return safe_size(rate, eps=self.eps)
 
     def change(
         self,
@@ -71,9 +74,23 @@ class AdaGrad(Optimizer):
 
 @kernel
 def _adagrad(params, grads, squares, numbers):
-    """params, squares (N,) in and out; grads (N,) in; numbers of the same dtype."""
-    rate, eps, most, factor, limit = numbers
+    """`_adagrad_piece`, piece after piece."""
+    size = params.dtype.type(0)
+    for first in range(0, params.size, PIECE):
+        here = slice(first, first + PIECE)
+        size += _adagrad_piece(params[here], grads[here], squares[here], numbers)
+    return size
+
+
+@piece
+def _adagrad_piece(params, grads, squares, numbers):
+    """params, squares (N,) in and out; grads (N,) in; numbers (4,) in, of the same dtype.
+
+    Returns what `Optimizer.update` does.
+    """
+    rate, eps, factor, limit = numbers[0], numbers[1], numbers[2], numbers[3]
     for i in range(params.size):
         g = min(max(grads[i] * factor, -limit), limit)
-        squares[i] = min(squares[i] + g * g, most)
+        squares[i] += g * g
         params[i] -= rate * g / (math.sqrt(squares[i]) + eps)
+    return sum_of_sizes(params) + sum_of_sizes(squares)

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from ..checks import check_bound, check_fraction
 from ..clip import Clipping
-from ..kernels.compile import kernel
+from ..kernels.compile import kernel, piece
+from ..kernels.vectors import sum_of_sizes
 from ..schedules import Schedule
-from .base import Optimizer, check_decay, typed
+from .base import PIECE, Optimizer, check_decay, safe_size, typed
 
 __all__ = ["Adam", "AdamW"]
 
@@ -46,7 +47,6 @@ class Adam(Optimizer):
     weight_decay: float = 0.0
     moments: ClassVar[tuple[str, ...]] = ("m", "v")
     elementwise: ClassVar[bool] = True
-    squares: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -63,8 +63,11 @@ class Adam(Optimizer):
         n: int,
         rate: float,
         clipping: Clipping,
-    ) -> None:
-        self._step(params, grads, moments, n, rate, clipping, (self.weight_decay, 1.0))
+    ) -> float:
+        return self._step(params, grads, moments, n, rate, clipping, (self.weight_decay, 1.0))
+
+    def safe_size(self, rate: float) -> float:
+        return safe_size(rate / (1.0 - self.beta1), self.weight_decay, self.eps)
 
     def change(
         self,
@@ -87,11 +90,11 @@ class Adam(Optimizer):
         rate: float,
         clipping: Clipping,
         decay: tuple[float, float],
-    ) -> None:
+    ) -> float:
         """decay : what of the parameters joins the gradient, and what of them is kept."""
         decays = (self.beta1, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2)
         numbers = (*self._factors(n, rate), *decays, self.eps, *decay, *clipping)
-        _adam(params, grads, moments["m"], moments["v"], typed(numbers, params))
+        return _adam(params, grads, moments["m"], moments["v"], typed(numbers, params))
 
     def _factors(self, n: int, rate: float) -> tuple[float, float]:
         """Of m and of √v, with which they are unbiased; the rate in the first."""
@@ -124,9 +127,9 @@ class AdamW(Adam):
         n: int,
         rate: float,
         clipping: Clipping,
-    ) -> None:
+    ) -> float:
         kept = 1.0 - rate * self.weight_decay
-        self._step(params, grads, moments, n, rate, clipping, (0.0, kept))
+        return self._step(params, grads, moments, n, rate, clipping, (0.0, kept))
 
     def change(
         self,
@@ -144,10 +147,26 @@ class AdamW(Adam):
 
 @kernel
 def _adam(params, grads, m, v, numbers):
-    """params, m, v (N,) in and out; grads (N,) in; numbers of the same dtype."""
-    step, spread, beta1, rest1, beta2, rest2, eps, l2, kept, factor, limit = numbers
+    """`_adam_piece`, piece after piece."""
+    size = params.dtype.type(0)
+    for first in range(0, params.size, PIECE):
+        here = slice(first, first + PIECE)
+        size += _adam_piece(params[here], grads[here], m[here], v[here], numbers)
+    return size
+
+
+@piece
+def _adam_piece(params, grads, m, v, numbers):
+    """params, m, v (N,) in and out; grads (N,) in; numbers (11,) in, of the same dtype.
+
+    Returns what `Optimizer.update` does.
+    """
+    step, spread, eps = numbers[0], numbers[1], numbers[6]
+    beta1, rest1, beta2, rest2 = numbers[2], numbers[3], numbers[4], numbers[5]
+    l2, kept, factor, limit = numbers[7], numbers[8], numbers[9], numbers[10]
     for i in range(params.size):
         g = min(max(grads[i] * factor, -limit), limit) + l2 * params[i]
         m[i] = beta1 * m[i] + rest1 * g
         v[i] = beta2 * v[i] + rest2 * (g * g)
         params[i] = kept * params[i] - step * m[i] / (math.sqrt(v[i]) * spread + eps)
+    return sum_of_sizes(params) + sum_of_sizes(m) + sum_of_sizes(v)

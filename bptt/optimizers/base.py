@@ -15,7 +15,10 @@ from ..clip import Clipping
 from ..options import Options
 from ..schedules import NO_MEMO, Schedule, ScheduleMemo, check_rate
 
-__all__ = ["Optimizer", "check_decay", "clipped", "typed"]
+__all__ = ["PIECE", "Optimizer", "check_decay", "clipped", "safe_size", "typed"]
+
+PIECE = 1024
+"""Numbers of each vector that are added up while they are in the nearest cache."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,6 @@ class Optimizer(Options):
     update."""
     elementwise: ClassVar[bool] = False
     """Whether `update` treats each number by itself, so that threads can have a piece each."""
-    squares: ClassVar[bool] = False
-    """Whether it keeps squares of the gradient, which overflow long before the gradient does."""
 
     def __post_init__(self) -> None:
         check_rate("learning_rate", self.learning_rate)
@@ -54,8 +55,18 @@ class Optimizer(Options):
         n: int,
         rate: float,
         clipping: Clipping,
-    ) -> None:
-        """Take the step number ``n`` (the first is 1): ``params`` and ``moments`` in and out."""
+    ) -> float | None:
+        """Take the step number ``n`` (the first is 1): ``params`` and ``moments`` in and out.
+
+        Returns
+        -------
+        The sum of their absolute values, to be held against `safe_size`; None if it is not known.
+        """
+
+    def safe_size(self, rate: float) -> float:
+        """Up to which size of parameters, moments and clipped gradient a step at ``rate`` surely is
+        finite; 0 if that is not known: then all it changes is copied before and checked after."""
+        return 0.0
 
     def change(
         self,
@@ -81,9 +92,16 @@ def check_decay(weight_decay: float) -> None:
     check_amount("weight_decay", weight_decay)
 
 
-def typed(numbers: tuple[float, ...], params: NDArray) -> tuple[np.floating, ...]:
-    """In the dtype of the parameters, so that kernels do not compute in a wider one."""
-    return tuple(params.dtype.type(number) for number in numbers)
+def safe_size(rate: float, decay: float = 0.0, eps: float = 1.0) -> float:
+    """For `Optimizer.safe_size`, of steps with such a weight decay, and divisors above ``eps``:
+    even their squares, and sums of some of them, are finite in float32."""
+    return 1e18 * min(1.0, eps) / ((1.0 + rate) * (1.0 + decay)) - 1.0
+
+
+def typed(numbers: tuple[float, ...], params: NDArray) -> NDArray:
+    """In the dtype of the parameters, so that kernels do not compute in a wider one; a vector,
+    since a kernel is called with one in a third of the time of a tuple."""
+    return np.array(numbers, params.dtype)
 
 
 def clipped(grads: NDArray, clipping: Clipping) -> NDArray:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from ..checks import check_bound, check_flag, check_fraction
 from ..clip import Clipping
-from ..kernels.compile import kernel
+from ..kernels.compile import kernel, piece
+from ..kernels.vectors import sum_of_sizes
 from ..schedules import Schedule
-from .base import Optimizer, typed
+from .base import PIECE, Optimizer, safe_size, typed
 
 __all__ = ["RMSProp"]
 
@@ -45,7 +46,6 @@ class RMSProp(Optimizer):
     momentum: float = 0.0
     centered: bool = False
     elementwise: ClassVar[bool] = True
-    squares: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,11 +66,14 @@ class RMSProp(Optimizer):
         n: int,
         rate: float,
         clipping: Clipping,
-    ) -> None:
+    ) -> float:
         decays = (self.alpha, 1.0 - self.alpha, self.momentum)
         numbers = typed((rate, *decays, self.eps, *clipping), params)
         mean = moments["mean"] if self.centered else params[:0]
-        _rmsprop(params, grads, moments["squares"], moments["velocity"], mean, numbers)
+        return _rmsprop(params, grads, moments["squares"], moments["velocity"], mean, numbers)
+
+    def safe_size(self, rate: float) -> float:
+        return safe_size(rate, eps=self.eps)
 
     def change(
         self,
@@ -86,9 +89,25 @@ class RMSProp(Optimizer):
 
 @kernel
 def _rmsprop(params, grads, squares, velocity, mean, numbers):
+    """`_rmsprop_piece`, piece after piece."""
+    size = params.dtype.type(0)
+    for first in range(0, params.size, PIECE):
+        here = slice(first, first + PIECE)
+        size += _rmsprop_piece(
+            params[here], grads[here], squares[here], velocity[here], mean[here], numbers
+        )
+    return size
+
+
+@piece
+def _rmsprop_piece(params, grads, squares, velocity, mean, numbers):
     """params, squares, velocity (N,) in and out; grads (N,) in; mean (N,) in and out, or empty if
-    it does not count; numbers of the same dtype."""
-    rate, alpha, rest, momentum, eps, factor, limit = numbers
+    it does not count; numbers (7,) in, of the same dtype.
+
+    Returns what `Optimizer.update` does.
+    """
+    rate, alpha, rest, momentum = numbers[0], numbers[1], numbers[2], numbers[3]
+    eps, factor, limit = numbers[4], numbers[5], numbers[6]
     for i in range(params.size):
         g = min(max(grads[i] * factor, -limit), limit)
         squares[i] = alpha * squares[i] + rest * (g * g)
@@ -99,3 +118,5 @@ def _rmsprop(params, grads, squares, velocity, mean, numbers):
             spread = max(spread - mean[i] * mean[i], mean.dtype.type(0))
         velocity[i] = momentum * velocity[i] + g / (math.sqrt(spread) + eps)
         params[i] -= rate * velocity[i]
+    size = sum_of_sizes(params) + sum_of_sizes(squares)
+    return size + sum_of_sizes(velocity) + sum_of_sizes(mean)

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from ..checks import check_flag, check_fraction
 from ..clip import Clipping
-from ..kernels.compile import kernel
-from .base import Optimizer, check_decay, clipped, typed
+from ..kernels.compile import kernel, piece
+from ..kernels.vectors import sum_of_sizes
+from .base import PIECE, Optimizer, check_decay, clipped, safe_size, typed
 
 __all__ = ["SGD"]
 
@@ -58,10 +59,13 @@ class SGD(Optimizer):
         n: int,
         rate: float,
         clipping: Clipping,
-    ) -> None:
+    ) -> float:
         ahead = (1.0, self.momentum) if self.nesterov else (0.0, 1.0)
         numbers = typed((rate, self.momentum, *ahead, self.weight_decay, *clipping), params)
-        _sgd(params, grads, moments["velocity"], numbers)
+        return _sgd(params, grads, moments["velocity"], numbers)
+
+    def safe_size(self, rate: float) -> float:
+        return safe_size(rate, self.weight_decay)
 
     def change(
         self,
@@ -82,9 +86,24 @@ class SGD(Optimizer):
 
 @kernel
 def _sgd(params, grads, velocity, numbers):
-    """params, velocity (N,) in and out; grads (N,) in; numbers of the same dtype."""
-    rate, momentum, of_g, of_v, decay, factor, limit = numbers
+    """`_sgd_piece`, piece after piece."""
+    size = params.dtype.type(0)
+    for first in range(0, params.size, PIECE):
+        here = slice(first, first + PIECE)
+        size += _sgd_piece(params[here], grads[here], velocity[here], numbers)
+    return size
+
+
+@piece
+def _sgd_piece(params, grads, velocity, numbers):
+    """params, velocity (N,) in and out; grads (N,) in; numbers (7,) in, of the same dtype.
+
+    Returns what `Optimizer.update` does.
+    """
+    rate, momentum, of_g, of_v = numbers[0], numbers[1], numbers[2], numbers[3]
+    decay, factor, limit = numbers[4], numbers[5], numbers[6]
     for i in range(params.size):
         g = min(max(grads[i] * factor, -limit), limit) + decay * params[i]
         velocity[i] = momentum * velocity[i] + g
         params[i] -= rate * (of_g * g + of_v * velocity[i])
+    return sum_of_sizes(params) + sum_of_sizes(velocity)

@@ -24,7 +24,10 @@ class Schedule(Options):
 
     @abstractmethod
     def rate(self, updates: int, epochs: int, memo: ScheduleMemo = NO_MEMO) -> float:
-        """The learning rate after so many finished updates and epochs."""
+        """The learning rate after so many finished updates and epochs since it was set.
+
+        updates : those that had a valid target, and so took a step.
+        """
 
     @property
     def watches(self) -> str | None:
