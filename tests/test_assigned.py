@@ -154,7 +154,7 @@ def test_what_a_model_is_made_of_is_fixed(name):
 
 def test_what_a_trainer_is_made_for_is_fixed():
     trainer = a_trainer()
-    for name in ("model", "moments", "workers"):
+    for name in ("model", "moments"):
         with pytest.raises(AttributeError, match=f"'{name}' of 'Trainer' object has no setter"):
             setattr(trainer, name, getattr(copy.deepcopy(trainer), name))
 

@@ -251,7 +251,7 @@ def test_a_feed_is_refused(how):
 def test_a_copy_has_no_newest_update_to_look_at():
     trainer = a_trainer()
     run(trainer, 2)
-    with pytest.raises(ValueError, match="no update since the trainer was made, copied or loaded"):
+    with pytest.raises(ValueError, match="no update since the trainer was made, copied, loaded"):
         copy.deepcopy(trainer).watch()
     assert trainer.watch().n == 2
 

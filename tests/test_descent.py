@@ -147,7 +147,7 @@ def test_a_trainer_saves_nothing_bad_and_can_go_on(tmp_path, workers, monkeypatc
                         callbacks=[Checkpoint(path, every_updates=1)])  # fmt: skip
     stream = Stream(IDS, 2)
     next(trainer.steps(stream))
-    trainer.optimizer = SGD(1e39)
+    trainer.optimizer = SGD(3e38, weight_decay=10.0)
     before, n, time = trainer.model.params.flat.copy(), trainer.n, trainer.time
     with pytest.raises(NonFiniteError, match=r"update 2: the parameter 0\.W, after") as seen:
         trainer.fit(stream, 1, progress=False)

@@ -149,9 +149,8 @@ def one_update(optimizer, x, dtype, **options):
 @pytest.mark.parametrize(("dtype", "x"), [("float32", 1e24), ("float64", 1e200)])
 @np.errstate(over="ignore")
 def test_a_gradient_whose_square_overflows_is_refused(optimizer, dtype, x):
-    assert optimizer.squares
     trainer, updates = one_update(optimizer, x, dtype)
-    said = f"update 1: the square of the gradient of 0.W, which .* keeps in {dtype}, is not finite"
+    said = "update 1: the moment .* of 0.W, after the step, is not finite"
     with pytest.raises(bptt.NonFiniteError, match=said) as failed:
         next(updates)
     assert failed.value.update == 1
@@ -163,14 +162,6 @@ def test_a_gradient_whose_square_overflows_is_refused(optimizer, dtype, x):
         next(updates)
         assert np.isfinite(trainer.model.params.flat).all()
         assert trainer.model.params.flat[:2].all()
-
-
-@np.errstate(over="ignore")
-def test_sums_of_squares_stay_finite():
-    grads = np.full((40, 7), 1.5e19)
-    params, moments = run(AdaGrad(1.0), grads, "float32")
-    assert np.isfinite(moments["squares"]).all()
-    assert (params < run(AdaGrad(1.0), grads[:-1], "float32")[0]).all()
 
 
 HELD = [

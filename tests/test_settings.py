@@ -50,7 +50,7 @@ WRONG = [
     ({"workers": 0}, ValueError, "workers must be a positive integer or None, got 0"),
     ({"workers": 1.0}, ValueError, "workers must be a positive integer or None"),
     ({"workers": True}, ValueError, "workers must be a positive integer or None"),
-    ({"seed": -1}, ValueError, "seed must be an integer from 0 to 2..64 - 1, got -1"),
+    ({"seed": -1}, ValueError, "seed must be a non-negative integer of at most 64 bits, got -1"),
 ]
 
 

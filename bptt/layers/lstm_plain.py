@@ -30,8 +30,9 @@ __all__ = ["LEAST", "add_products", "backward_cell", "make_arrays", "make_weight
            "run", "run_back"]  # fmt: skip
 
 
-LEAST = 1.2e-38
-"""Below every sigmoid, and a normal number in float32 too."""
+LEAST = 1e-18
+"""What an output gate counts for at least where h is divided by it, so that the square of that is
+finite in float32. A gate below it lets nothing through that could be seen."""
 
 
 class _Arrays(NamedTuple):

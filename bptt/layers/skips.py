@@ -47,15 +47,11 @@ def edges(tape: Tape, first: int, last: int) -> NDArray[np.bool_]:
 def hold(tape: Tape, first: int, last: int) -> None:
     """Let the state after each of steps ``first`` to ``last`` be that before it, if it is skipped.
 
-    It is zero if a sequence begins there. Gates are open: what the way back works out from states
-    and gates must be finite, for zeros to stay zeros.
+    It is zero if a sequence begins there.
     """
     if tape.skip.some:
         for rows in tape.states.values():
             _hold(rows, tape.skip.rows, tape.fresh.rows, first, last)
-        if "z" in tape.gates:
-            gates, _ = tape.gates["z"]
-            gates[first:last][tape.skip.rows[first:last]] = 1
 
 
 @contextmanager
