@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from .arrays import numbers_of
 from .checks import check_kind
 from .errors import ShapeError
 from .kernels.target import zeros
@@ -156,7 +157,7 @@ def _write(name: str, to: NDArray, value: ArrayLike) -> None:
     ------
     ShapeError : if it has another shape, or holds no real numbers.
     """
-    value = np.asarray(value)
+    value = numbers_of(name, value)
     if value.shape != to.shape:
         raise ShapeError(f"{name} has shape {to.shape}, got {value.shape}")
     if not np.can_cast(value.dtype, to.dtype, "same_kind"):

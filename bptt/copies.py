@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Copied", "take_up", "tapes_of"]
 
-_MADE_AGAIN = ("_turn", "_regularization", "_evaluator", "_newest", "team")
+_MADE_AGAIN = ("_turn", "_regularization", "_evaluator", "_newest", "_feed", "team")
 
 
 class Copied:

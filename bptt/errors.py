@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 __all__ = ["DataError", "FileFormatError", "NonFiniteError", "ShapeError"]
 
 
@@ -10,7 +12,26 @@ class ShapeError(ValueError):
 
 
 class DataError(ValueError):
-    """Data that cannot be used: ids outside the vocabulary, NaN, an empty stream."""
+    """Data that cannot be used: ids outside the vocabulary, NaN, an empty stream.
+
+    Attributes
+    ----------
+    name, place, said : of an error about one entry of an array, its name, the index, and what is
+        wrong there; ``place`` is None for any other.
+    """
+
+    name: str = ""
+    place: tuple[int, ...] | None = None
+    said: str = ""
+
+    @classmethod
+    def at(cls, name: str, place: Iterable[int], said: str) -> DataError:
+        """``name[place] said``, such as ``data[7, 0] is nan, not a finite number``."""
+        place = tuple(map(int, place))
+        index = f"[{', '.join(map(str, place))}]" if place else ""
+        error = cls(f"{name}{index} {said}")
+        error.name, error.place, error.said = name, place, said
+        return error
 
 
 class FileFormatError(ValueError):

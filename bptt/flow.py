@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .arrays import numbers_of
 from .checks import check_count, check_kind
 from .decay import decay_rate
 from .layers.marks import Marks
@@ -64,7 +65,7 @@ class GradientFlow:
 
     def quantiles(self, name: str, shares: ArrayLike = (0.1, 0.5, 0.9)) -> NDArray:
         """(shares, lags) over losses (and lanes)."""
-        flat = self._flat(name)
+        flat, shares = self._flat(name), numbers_of("shares", shares)
         found = np.full((np.size(shares), flat.shape[1]), np.nan)
         for k, column in enumerate(flat.T):
             valid = column[~np.isnan(column)]

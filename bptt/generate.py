@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .arrays import array_of
 from .block import Block
 from .checks import check_count, check_seed, is_number
 from .errors import DataError
+from .inputs import check_input
 from .layers.whole import check_whole
 
 if TYPE_CHECKING:
@@ -38,9 +40,13 @@ def generate(
             f"a model that reads its own output must have as many outputs as inputs, "
             f"but {model} has {model.n_out} and {model.n_in}"
         )
-    x = np.asarray(start)
+    x = array_of("start", start)
     one_lane = x.ndim == (1 if model.reads_ids else 2)
-    y, after = model(x[:, np.newaxis] if one_lane else x, state)
+    try:
+        x = check_input(x[:, np.newaxis] if one_lane else x, model.layers[0], model.dtype, "start")
+    except DataError as error:
+        raise _without_lane(error) if one_lane else error from None
+    y, after = model(x, state)
     if model.reads_ids:
         _check_sampling(model, temperature, top_k)
         check_seed(seed)
@@ -50,6 +56,14 @@ def generate(
             raise ValueError("temperature and top_k are for models that read ids")
         out, after = _forecast(model, y[-1], after, steps)
     return out[:, 0] if one_lane else out, after
+
+
+def _without_lane(error: DataError) -> DataError:
+    """``error`` about an array that was given an axis of lanes, said of it as it came."""
+    if error.place is None:
+        return error
+    step, _, *features = error.place
+    return DataError.at(error.name, (step, *features), error.said)
 
 
 def _check_sampling(model: Model, temperature: float, top_k: int | None) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .arrays import marks_of
 from .checks import check_kind
 from .layers import Layer
 from .layers.marks import Marks
@@ -14,7 +15,7 @@ from .layers.tape import Direction, Tape
 from .model import Model
 from .packed import ModelWeights
 from .tapes import natural
-from .task import check_marks, check_skip
+from .task import check_skip
 from .window import Window
 
 __all__ = ["histories"]
@@ -55,7 +56,7 @@ def histories(
     check_kind("model", model, Model)
     x = model.check_input(x)
     steps, lanes = x.shape[:2]
-    resets = check_marks("resets", resets, x.shape[:2])
+    resets = marks_of("resets", resets, x.shape[:2])
     skip = check_skip(ended, skip, x.shape[:2])
     weights = ModelWeights(model.layers, model.params, model.buffers)
     weights.pack(back=False)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import files
+from .arrays import marks_of
 from .block import Arrays, Block
 from .checks import check_count, check_kind, check_seed, check_workers
 from .config import build, describe
@@ -21,7 +22,7 @@ from .layers import LAYERS, Layer
 from .layers.fit import check_stack
 from .layers.marks import Marks
 from .packed import together
-from .task import check_marks, check_skip
+from .task import check_skip
 
 __all__ = ["Model"]
 
@@ -162,7 +163,7 @@ class Model:
         state = self.check_state(state, x.shape[1])
         if not (resets is None and ended is None and skip is None):
             shape = x.shape[:2]
-            marks = Marks(check_marks("resets", resets, shape), check_skip(ended, skip, shape))
+            marks = Marks(marks_of("resets", resets, shape), check_skip(ended, skip, shape))
             return self._forward.run(x, state, marks, workers)
         return self._forward.run(x, state, workers=workers)
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from .checks import check_kind
 from .data import Source
+from .errors import DataError
 from .model import Model
 from .task import check_skip
 
@@ -37,7 +38,10 @@ def predict(model: Model, source: Source) -> NDArray:
         begins, start = reader.begins, reader.position
         chunk = reader.take(source.left(start) if model.whole else _STEPS)
         skip = check_skip(chunk.ended, chunk.skip, chunk.x.shape[:2])
-        y, state = model(chunk.x, None if begins else state, chunk.resets, skip=skip)
+        try:
+            y, state = model(chunk.x, None if begins else state, chunk.resets, skip=skip)
+        except DataError as error:
+            raise chunk.located(error) from None
         valid = np.ones(y.shape[:2], np.bool_) if chunk.mask is None else chunk.mask
         if skip is not None:
             valid = valid & ~skip

@@ -10,6 +10,7 @@ from .block import Block
 from .callbacks import Callback, Callbacks, from_words, to_words
 from .checks import check_held, check_kind, check_numbers, check_seed, check_workers
 from .clip import Clip, ClipNorm, Clipping
+from .data import Feed
 from .descent import Descent
 from .evaluation import Evaluator
 from .history import History
@@ -47,6 +48,7 @@ class Settings:
     memo: Memo
     under_way: Pass | None
     team: Workers | None
+    _feed: Feed | None
     _newest: tuple[int, float, Block, Clipping] | None
 
     model = property(attrgetter("_model"))
@@ -67,7 +69,7 @@ class Settings:
         self._turn = Turn()
         self._model, self.descent = model, Descent(model, optimizer)
         self.history = History()
-        self.under_way = self.team = self._newest = None
+        self.under_way = self.team = self._newest = self._feed = None
 
     @loss.setter
     def loss(self, loss: Loss) -> None:
@@ -127,7 +129,7 @@ class Settings:
         self._turn = Turn()
         self._regularization = Regularization(self.model, self.regularizers)
         self._evaluator = Evaluator(self.model, self.workers)
-        self.team = self._newest = None
+        self.team = self._newest = self._feed = None
 
     def team_for(self, lanes: int, steps: int) -> Workers:
         """The workers for ``lanes`` lanes of at most ``steps`` steps."""

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .arrays import marks_of
 from .checks import check_kind, check_natural
 from .errors import ShapeError
 from .layers.tape import Span
 from .layers.whole import check_whole
 from .model import Model
 from .packed import ModelWeights, gradient_parts
-from .task import check_marks, check_skip
+from .task import check_skip
 from .window import Window
 
 __all__ = ["JacobianSpectrum", "jacobian_spectrum"]
@@ -89,7 +90,7 @@ def jacobian_spectrum(
     if not any(layer.flowing for layer in model.layers):
         raise ValueError(f"{model} has no recurrent layer, so no state whose Jacobian to take")
     steps, begins = _steps(
-        len(x), check_marks("resets", resets, x.shape[:2]), check_skip(ended, skip, x.shape[:2])
+        len(x), marks_of("resets", resets, x.shape[:2]), check_skip(ended, skip, x.shape[:2])
     )
     counted = _counted(begins, burn_in)
     outputs = _outputs(model)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import ShapeError
+from .arrays import marks_of, targets_of
+from .errors import DataError, ShapeError
 from .layers.marks import NOTHING, Marks
 from .losses import Loss
 
@@ -16,22 +17,7 @@ if TYPE_CHECKING:
     from .data import Chunk
     from .model import Model
 
-__all__ = ["Batch", "Reach", "check_marks", "check_skip"]
-
-
-def check_marks(name: str, given: ArrayLike | None, shape: tuple[int, ...]) -> NDArray | None:
-    """``given`` as booleans of ``shape``; None stays None.
-
-    Raises
-    ------
-    ShapeError : if it is something else.
-    """
-    if given is None:
-        return None
-    marks = np.asarray(given)
-    if marks.dtype != np.bool_ or marks.shape != shape:
-        raise ShapeError(f"{name} must be {shape} of bool, got {marks.shape} of {marks.dtype}")
-    return marks
+__all__ = ["Batch", "Reach", "check_skip"]
 
 
 def check_skip(
@@ -41,9 +27,9 @@ def check_skip(
 
     Raises
     ------
-    ShapeError : if either is something else than booleans of ``shape``.
+    DataError, ShapeError : if either is something else than booleans of ``shape``.
     """
-    ended, skip = check_marks("ended", ended, shape), check_marks("skip", skip, shape)
+    ended, skip = marks_of("ended", ended, shape), marks_of("skip", skip, shape)
     if ended is None or skip is None:
         return skip if ended is None else ended
     return ended | skip
@@ -75,13 +61,17 @@ class Batch(NamedTuple):
         ------
         DataError, ShapeError : if they do not fit the loss, the outputs or ``x``.
         """
+        targets, there = targets_of("targets", targets, axes=2)
         targets = loss.targets(targets, x.shape[1], model.n_out, model.dtype)
         if not 1 <= len(targets) <= len(x):
             raise ShapeError(f"targets have {len(targets)} steps, but x has {len(x)}")
-        valid = loss.valid(targets, check_marks("mask", mask, targets.shape[:2]))
+        mask = marks_of("mask", mask, targets.shape[:2])
+        if there is not None:
+            mask = there if mask is None else mask & there
+        valid = loss.valid(targets, mask)
         if marks.skip is not None:
             valid = valid & ~marks.skip[len(x) - len(targets) :]
-        marks = marks._replace(resets=check_marks("resets", marks.resets, x.shape[:2]))
+        marks = marks._replace(resets=marks_of("resets", marks.resets, x.shape[:2]))
         return cls(x, targets, valid, int(np.count_nonzero(valid)), marks.or_nothing())
 
     def part(self, first: int, last: int) -> Batch:
@@ -98,14 +88,18 @@ class Batch(NamedTuple):
 
         Raises
         ------
-        DataError, ShapeError : if it does not fit the model or the loss.
+        DataError, ShapeError : if it does not fit the model or the loss, said of the arrays that
+            the source was given.
         """
-        newest = slice(None if losses is None else -losses, None)
-        mask = None if chunk.mask is None else chunk.mask[newest]
-        x = model.check_input(chunk.x)
-        skip = check_skip(chunk.ended, chunk.skip, x.shape[:2])
-        marks = Marks(chunk.resets, skip, keys)
-        return cls.of(model, loss, x, chunk.targets[newest], mask, marks)
+        left_out = 0 if losses is None else max(0, len(chunk.x) - losses)
+        mask = None if chunk.mask is None else chunk.mask[left_out:]
+        try:
+            x = model.check_input(chunk.x)
+            skip = check_skip(chunk.ended, chunk.skip, x.shape[:2])
+            marks = Marks(chunk.resets, skip, keys)
+            return cls.of(model, loss, x, chunk.targets[left_out:], mask, marks)
+        except DataError as error:
+            raise chunk.located(error, left_out) from None
 
 
 class Reach(NamedTuple):

@@ -15,7 +15,7 @@ from .block import Arrays
 from .callbacks import Callback
 from .clip import Clip
 from .copies import Copied
-from .data import Chunk, Reader, Source
+from .data import Chunk, Feed, Reader, Source
 from .errors import NonFiniteError
 from .history import History
 from .kernels.vectors import norm as norm_of
@@ -122,7 +122,8 @@ class Trainer(Settings, Copied):
 
         The state is zero at the beginning and carried from window to window. A pass that was left
         before its end, in this process or before `save`, goes on where it was, if the stream has
-        the same number of pairs and lanes; `restart` forgets it.
+        the same number of pairs and lanes; `restart` forgets it. A feed is known again only by a
+        trainer that was loaded: another one in this process is another pass.
 
         Raises
         ------
@@ -148,6 +149,7 @@ class Trainer(Settings, Copied):
                 self.team = self.team_for(stream.batch, stream.longest)
                 self.under_way = Pass(stream.signature())
             here = self.under_way
+            self._feed = stream if isinstance(stream, Feed) else None
         while here is self.under_way and not here.finished:
             if callbacks is not self.callbacks:
                 callbacks = self.callbacks
@@ -187,7 +189,9 @@ class Trainer(Settings, Copied):
     def goes_on(self, stream: Source) -> bool:
         """Whether a pass over ``stream`` is under way."""
         here = self.under_way
-        return here is not None and not here.finished and here.signature == stream.signature()
+        if here is None or here.finished or here.signature != stream.signature():
+            return False
+        return self._feed is None or self._feed is stream
 
     def watch(self) -> Watch:
         """A close look at the newest update: errors, saturation, and norms of every parameter.

@@ -1,6 +1,7 @@
 """Imports go one way, only pictures need matplotlib, and nothing is pickled."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ ROOMS = [
     "config",
     "files",
     "kernels",
+    "arrays",
     "block",
     "initializers",
     "layers",
@@ -161,6 +163,14 @@ def test_matplotlib_is_for_pictures_and_nothing_is_pickled(path):
     assert not tops & {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib"}
     assert "matplotlib" not in tops or module_of(path)[0] == "plot"
     assert not tops & {"torch", "jax", "scipy"}
+
+
+def test_arrays_of_callers_come_in_by_one_door():
+    """`np.asarray` drops masks. Files read and write arrays of their own."""
+    readers = re.compile(r"np\.(asarray|asanyarray|asfarray|fromiter)\(")
+    own = {"arrays", "files", "history"}
+    found = {module_of(path)[0] for path in FILES if readers.search(path.read_text())}
+    assert found == own
 
 
 def test_numpy_is_never_told_to_unpickle():

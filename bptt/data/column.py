@@ -7,9 +7,11 @@ import operator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import array_of
 from ..errors import DataError, ShapeError
+from .names import Names
 
-__all__ = ["IGNORE", "Column", "whole"]
+__all__ = ["IGNORE", "Column", "series", "whole"]
 
 IGNORE = -1
 """The target id that means that there is none."""
@@ -20,36 +22,38 @@ _BLOCK = 1 << 20
 class Column:
     """Ids or rows of features, read by position along the sequence.
 
-    array : (N,) integers or (N, F) floats, a view of what was given.
+    Parameters
+    ----------
+    given : (N,) integers, or (N,) or (N, F) floats, as `series` gives them.
+    names : what its entries are called in errors.
+    lowest : the smallest id.
     counts : (N,) bool, False where the value does not matter, and may be anything; None if all do.
+    in_memory : whether all is checked now, and not as it is read.
+
+    Attributes
+    ----------
+    array : (N,) integers or (N, F) floats, a view of what was given.
+
+    Raises
+    ------
+    DataError : if an id or a float cannot be used.
     """
 
     def __init__(
         self,
-        name: str,
-        given: ArrayLike,
+        given: NDArray,
+        names: Names,
         lowest: int,
         counts: NDArray[np.bool_] | None = None,
+        *,
+        in_memory: bool = True,
     ) -> None:
-        array = np.asarray(given)
-        self.name, self.lowest, self.counts = name, lowest, counts
-        self.ids = array.dtype.kind in "iu"
-        self.in_memory = not isinstance(given, np.memmap)
-        self._check_form(array)
-        self.array = array[:, None] if array.ndim == 1 and not self.ids else array
+        self.names, self.lowest, self.counts = names, lowest, counts
+        self.ids = given.dtype.kind in "iu"
+        self.in_memory = in_memory
+        self.array = given[:, None] if given.ndim == 1 and not self.ids else given
         self.features = None if self.ids else self.array.shape[1]
-        self.limit = self._check_all() if self.in_memory else None
-
-    def _check_form(self, array: NDArray) -> None:
-        if array.dtype.kind not in "iuf":
-            raise ShapeError(f"{self.name} must hold integers or floats, got dtype {array.dtype}")
-        if array.ndim != 1 and (self.ids or array.ndim != 2):
-            expected = "(N,) integers" if self.ids else "(N,) or (N, features) floats"
-            raise ShapeError(f"{self.name} must be {expected}, got shape {array.shape}")
-        if len(array) == 0:
-            raise DataError(f"{self.name} is empty: it has no time step")
-        if array.size == 0:
-            raise ShapeError(f"{self.name} must have at least one feature, got {array.shape}")
+        self.limit = self._check_all() if in_memory else None
 
     def _check_all(self) -> int | None:
         """Check every value, a block at a time; the largest id plus one, None for floats."""
@@ -77,8 +81,8 @@ class Column:
             return
         wrong = np.argwhere(~good)
         first = tuple(wrong[where[tuple(wrong[:, : where.ndim].T)].argmin()])
-        place = ", ".join(str(i) for i in (where[first[: where.ndim]], *first[where.ndim :]))
-        raise DataError(f"{self.name}[{place}] is {values[first]}, but must be {expected}")
+        entry = self.names.entry(int(where[first[: where.ndim]]), *first[where.ndim :])
+        raise DataError.at(*entry, f"is {values[first]}, but must be {expected}")
 
     def gather(self, where: NDArray[np.intp]) -> NDArray:
         """The values at ``where`` (k, B), C-contiguous: (k, B) int32 or (k, B, F) floats."""
@@ -90,6 +94,33 @@ class Column:
         if self.counts is not None:
             values[~self.counts[where]] = self.lowest if self.ids else 0
         return values
+
+
+def series(name: str, given: ArrayLike, batch: int | None = None) -> NDArray:
+    """``given`` as (N,) integers, or (N,) or (N, F) floats, with at least one step.
+
+    batch : lanes, for which there is an axis after the first; None for no such axis.
+
+    Raises
+    ------
+    DataError, ShapeError : if it is something else.
+    """
+    array = array_of(name, given)
+    if array.dtype.kind not in "iuf":
+        raise ShapeError(f"{name} must hold integers or floats, got dtype {array.dtype}")
+    if batch is not None and (array.ndim < 2 or array.shape[1] != batch):
+        raise ShapeError(f"{name} must have {batch} lanes, got shape {array.shape}")
+    ids, axes = array.dtype.kind in "iu", array.ndim - (1 if batch is None else 2)
+    if axes != 0 and (ids or axes != 1):
+        one, more = ("(N,)", "(N") if batch is None else (f"(N, {batch})", f"(N, {batch}")
+        expected = f"{one} integers" if ids else f"{one} or {more}, features) floats"
+        hint = "; features are floats" if ids and axes == 1 else ""
+        raise ShapeError(f"{name} must be {expected}, got shape {array.shape}{hint}")
+    if len(array) == 0:
+        raise DataError(f"{name} is empty: it has no time step")
+    if array.size == 0:
+        raise ShapeError(f"{name} must have at least one feature, got {array.shape}")
+    return array
 
 
 def whole(name: str, value: int, at_least: int) -> int:

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, ShapeError
-from .column import IGNORE, Column, whole
+from .column import whole
+from .names import Entry, Names
+from .piece import Piece, form, piece_of
 from .source import Chunk, Source
 
 __all__ = ["Feed"]
@@ -21,9 +23,9 @@ _ENDLESS = 1 << 62
 class Feed(Source):
     """Lanes of data that an iterator hands out, in pieces of any length.
 
-    Only what is not yet used is kept, so a feed may be endless. It is read once, one update ahead.
-    A trainer that was loaded skips what it had read already, in a new feed that begins where the
-    old one did.
+    Only what is not yet used is kept, so a feed may be endless. It is read once, one update ahead;
+    another feed is another pass. Only a trainer that was loaded skips what it had read already, in
+    a new feed that begins where the old one did.
 
     ::
 
@@ -33,34 +35,46 @@ class Feed(Source):
 
     Parameters
     ----------
-    pieces : each x, or a tuple (x, targets), (x, targets, resets) or (x, targets, resets, skip). x
-        is (n, B) integer ids or (n, B, F) floats, without the axis of lanes if ``batch`` is None:
-        (n,) or (n, F). targets are (n, B) integers, -1 = ignore, or (n, B, O) floats, and the next
-        x if they are None or left out; resets (n, B) bool, True where a new sequence begins; skip
-        (n, B) bool, True where a step is passed over, as in `Stream`, but that x must be finite.
+    pieces : each x, or a tuple (x, targets), (x, targets, resets) or (x, targets, resets, skip), of
+        any number of steps. x is (n, B) integer ids or (n, B, F) floats, without the axis of lanes
+        if ``batch`` is None: (n,) or (n, F). targets are (n, B) integers, -1 = ignore, or (n, B, O)
+        floats, and the next x if they are None or left out; where an ``np.ma`` array is masked they
+        do not count. resets are (n, B) bool, True where a new sequence begins; skip (n, B) bool,
+        True where a step is passed over, as in `Stream`, but that x must be finite. All are copied.
     batch : lanes, B; None for one lane, of which pieces say nothing.
+    burn_in : steps at the beginning of the feed, and of each sequence, that are run without loss;
+        skipped ones are not among them.
 
     Raises
     ------
     DataError : if there is nothing in it, or, while it is read, an id or a float cannot be used.
     ShapeError : if a piece has another form than the first, or its parts differ in length.
+    TypeError : if ``pieces`` cannot be iterated over.
     """
 
-    def __init__(self, pieces: Iterable[Any], batch: int | None = None) -> None:
-        self._single = batch is None
-        self.batch = 1 if batch is None else whole("batch", batch, at_least=1)
+    def __init__(
+        self, pieces: Iterable[Any], batch: int | None = None, *, burn_in: int = 0
+    ) -> None:
+        self._given_batch = None if batch is None else whole("batch", batch, at_least=1)
+        self.batch = self._given_batch or 1
+        self.burn_in = whole("burn_in", burn_in, at_least=0)
+        if not isinstance(pieces, Iterable):
+            raise TypeError(f"pieces must be something to iterate over, got {pieces!r}")
         self._pieces: Iterator[Any] = iter(pieces)
         self._count, self._first = 0, 0
-        self._x, self._targets = np.empty(0), None
-        self._resets = self._skip = np.zeros((0, self.batch), np.bool_)
+        self._here: Piece | None = None
+        self._age = np.zeros(self.batch, np.intp)
+        self._names: list[tuple[int, Names, Names | None]] = []
         self.steps = self.longest = _ENDLESS
         self._fill(1)
-        if not len(self._x):
+        if self._here is None:
             raise DataError("pieces hold no time step")
-        self.data_are_ids = self._x.ndim == 2
-        self.features = None if self.data_are_ids else self._x.shape[2]
-        targets = self._x if self._targets is None else self._targets
-        self.targets_are_ids = targets.ndim == 2
+        if not self.steps:
+            raise DataError("pieces hold one time step, which has no next one as its target")
+        x, targets = self._here.x, self._here.targets
+        targets = x if targets is None else targets
+        self.data_are_ids, self.targets_are_ids = x.ndim == 2, targets.ndim == 2
+        self.features = None if self.data_are_ids else x.shape[2]
         self.outputs = None if self.targets_are_ids else targets.shape[2]
         self.id_limit = self.target_limit = None
 
@@ -70,7 +84,8 @@ class Feed(Source):
 
     @property
     def _shift(self) -> int:
-        return 1 if self._targets is None else 0
+        """How far beyond its x a target lies in the pieces."""
+        return 1 if self._here is not None and self._here.targets is None else 0
 
     def signature(self) -> dict[str, int]:
         return {"pairs": _ENDLESS, "batch": self.batch, "longest": _ENDLESS}
@@ -87,76 +102,89 @@ class Feed(Source):
             raise DataError("a feed whose end is not known cannot be taken as a whole sequence")
         self._skip_to(start)
         self._fill(2 * (stop - start))
-        stop = min(stop, self.steps)
-        rows = slice(0, stop - start)
-        x = self._x[rows].copy()
-        resets, skip = self._resets[rows], self._skip[rows]
-        if self._targets is None:
-            after = slice(1, stop - start + 1)
-            targets, none = self._x[after].copy(), skip | self._resets[after] | self._skip[after]
+        if start >= self.steps:
+            raise DataError(
+                f"the feed ends after {self.steps} steps, but is to be read from step {start}: "
+                "after a trainer was loaded it must begin where the one before it did"
+            )
+        here, count = self._here, min(stop, self.steps) - start
+        x, mask = here.x[:count].copy(), here.counts[:count].copy()
+        if here.targets is None:
+            after = slice(1, count + 1)
+            targets = here.x[after].copy()
+            mask &= ~(here.resets[after] | here.skip[after])
         else:
-            targets, none = self._targets[rows].copy(), skip
-        mask = ~none if none.any() else None
-        resets, skip = (m.copy() if m.any() else None for m in (resets, skip))
-        return Chunk(x, targets, mask, resets, skip=skip)
+            targets = here.targets[:count].copy()
+        marks = (here.resets[:count], here.skip[:count])
+        resets, skip = (mark.copy() if mark.any() else None for mark in marks)
+        mask = None if mask.all() else mask
+        return Chunk(x, targets, mask, resets, skip=skip, source=self, start=start)
+
+    def entry(self, name: str, step: int, lane: int, *features: int) -> Entry:
+        step += self._shift if name == "targets" else 0
+        first, of_x, of_targets = [piece for piece in self._names if piece[0] <= step][-1]
+        names = of_x if name == "x" or of_targets is None else of_targets
+        return names.entry((step - first) * self.batch + lane, *features)
 
     def _skip_to(self, start: int) -> None:
-        """Forget the steps before ``start``."""
+        """Forget the steps before ``start``, as far as there are any."""
         while self._first < start:
             self._fill(2)
-            gone = min(start - self._first, max(1, len(self._x) - 1))
-            self._x, self._resets = self._x[gone:], self._resets[gone:]
-            self._skip = self._skip[gone:]
-            if self._targets is not None:
-                self._targets = self._targets[gone:]
+            gone = min(start - self._first, self._held - 1)
+            if not gone:
+                return
+            self._here = self._here.since(gone)
             self._first += gone
+        while len(self._names) > 1 and self._names[1][0] <= start:
+            del self._names[0]
 
     def _fill(self, count: int) -> None:
         """See that ``count`` more steps are here, or that the end is known."""
-        while len(self._x) < count + self._shift and self.steps == _ENDLESS:
-            piece = next(self._pieces, None)
-            if piece is None:
-                self.steps = self._first + max(0, len(self._x) - self._shift)
+        while self._held < count + self._shift and self.steps == _ENDLESS:
+            try:
+                piece = next(self._pieces)
+            except StopIteration:
+                self.steps = self._first + max(0, self._held - self._shift)
             else:
-                self._add(*(piece if isinstance(piece, tuple) else (piece,)))
+                self._add(piece)
 
-    def _add(self, x: Any, targets: Any = None, resets: Any = None, skip: Any = None) -> None:
+    @property
+    def _held(self) -> int:
+        return 0 if self._here is None else len(self._here.x)
+
+    def _add(self, given: Any) -> None:
         name = f"pieces[{self._count}]"
-        x = self._laned(name, x, lowest=0)
-        if self._count and (x.ndim, x.shape[2:]) != (self._x.ndim, self._x.shape[2:]):
-            raise ShapeError(f"{name} has another form than the first: {x.shape}")
-        if self._count and (targets is None) != (self._targets is None):
-            raise ShapeError(f"{name} must have targets just if the first piece has")
-        resets = self._marks(f"resets of {name}", resets, len(x))
-        skip = self._marks(f"skip of {name}", skip, len(x))
-        if targets is not None:
-            targets = self._laned(f"targets of {name}", targets, lowest=IGNORE)
-            if len(targets) != len(x):
-                raise ShapeError(f"targets of {name} have {len(targets)} steps, x has {len(x)}")
-            old = self._targets if self._count else targets[:0]
-            self._targets = np.concatenate([old, targets])
-        self._x = np.concatenate([self._x, x]) if self._count else x
-        self._resets = np.concatenate([self._resets, resets])
-        self._skip = np.concatenate([self._skip, skip])
         self._count += 1
+        found = piece_of(name, given, self._given_batch)
+        if found is None:
+            return
+        piece, *names = found
+        if self._here is not None:
+            self._check_like_first(name, piece)
+        if self.burn_in:
+            piece.counts[...] &= self._ages(piece) >= self.burn_in
+        self._names.append((self._first + self._held, *names))
+        self._here = piece if self._here is None else self._here.and_then(piece)
 
-    def _marks(self, name: str, given: Any, steps: int) -> NDArray[np.bool_]:
-        """(n, B) of bool, checked; all False if None."""
-        marks = np.zeros((steps, self.batch), np.bool_) if given is None else np.asarray(given)
-        marks = marks.reshape(-1, 1) if self._single else marks
-        if marks.shape != (steps, self.batch) or marks.dtype != np.bool_:
-            raise ShapeError(f"{name} must be ({steps}, {self.batch}) of bool")
-        return marks
+    def _check_like_first(self, name: str, piece: Piece) -> None:
+        if (piece.targets is None) != (self._here.targets is None):
+            raise ShapeError(f"{name} must have targets just if the first piece has")
+        for what in ("x", "targets"):
+            ours, theirs = getattr(self._here, what), getattr(piece, what)
+            if ours is not None and form(ours) != form(theirs):
+                raise ShapeError(
+                    f"{what} of {name} has {form(theirs)}, but the first piece has {form(ours)}"
+                )
 
-    def _laned(self, name: str, given: Any, lowest: int) -> NDArray:
-        """(n, B) int32 or (n, B, F) floats, checked."""
-        array = np.asarray(given)
-        if not self._single and (array.ndim < 2 or array.shape[1] != self.batch):
-            raise ShapeError(f"{name} must have {self.batch} lanes, got shape {array.shape}")
-        rows = array if self._single else array.reshape(-1, *array.shape[2:])
-        column = Column(name, rows, lowest)
-        values = column.array.astype(np.int32) if column.ids else column.array
-        return values.reshape(-1, self.batch, *values.shape[1:])
+    def _ages(self, piece: Piece) -> NDArray[np.intp]:
+        """(n, B), steps of the same sequence before each of the piece's that were not skipped."""
+        read = ~piece.skip
+        before = read.cumsum(axis=0) - read
+        # What was read never falls, so its largest value at a reset is that at the newest one.
+        begun = np.maximum.accumulate(np.where(piece.resets, before, -self._age), axis=0)
+        ages = before - begun
+        self._age = ages[-1] + read[-1]
+        return ages
 
     def __getstate__(self) -> NoReturn:
         raise TypeError(

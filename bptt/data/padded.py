@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import check_seed
-from ..errors import DataError, ShapeError
-from .column import IGNORE, Column, whole
+from .column import IGNORE, whole
+from .laid import laid_sequences, laid_targets
+from .names import Entry
 from .source import Chunk, Source
 
 __all__ = ["Padded"]
@@ -45,11 +46,15 @@ class Padded(Source):
     bucket : whether sequences of like length come together, so that little is padding.
     shuffle : whether the order is drawn anew in every pass.
     seed : of the order, a non-negative integer.
+    burn_in : steps at the beginning of each sequence that are run without loss, skipped ones not
+        among them; only for targets of each step.
+
+    Where a target in an ``np.ma`` array is masked it does not count.
 
     Raises
     ------
     DataError : if there is no sequence, one is empty or skipped as a whole, an id or a float cannot
-        be used, or ``batch`` is not a positive integer.
+        be used, or ``batch`` or ``burn_in`` is not an integer from 1 or 0 on.
     ShapeError : if shapes, dtypes or lengths do not fit together.
 
     Attributes
@@ -72,63 +77,23 @@ class Padded(Source):
         bucket: bool = True,
         shuffle: bool = True,
         seed: int = 0,
+        burn_in: int = 0,
     ) -> None:
         check_seed(seed)
-        read = None if skip is None else _read(skip, sequences)
-        arrays = _checked("sequences", sequences, 0, read)
-        self.lengths = np.array([len(array) for array in arrays])
-        self.skip = None if read is None else ~np.concatenate(read)
-        self.count = len(arrays)
+        self.column, self.lengths, self.skip = laid_sequences(sequences, skip)
+        self.count = len(self.lengths)
         self.batch = self.count if batch is None else whole("batch", batch, at_least=1)
         self.bucket, self.shuffle, self.seed = bucket, shuffle, seed
-        self.starts = np.concatenate([[0], self.lengths.cumsum()[:-1]])
+        self.starts = self.lengths.cumsum() - self.lengths
         self.longest = int(self.lengths.max())
-        kept = None if read is None else ~self.skip
-        self.column = Column("sequences, end to end", np.concatenate(arrays), 0, kept)
-        laid = self._laid(targets, mask, read)
-        self.targets = Column("targets", laid, IGNORE, self.there)
+        burn_in = whole("burn_in", burn_in, at_least=0)
+        read = np.ones(self.lengths.sum(), np.bool_) if self.skip is None else ~self.skip
+        self.targets, self.there = laid_targets(targets, mask, burn_in, self.lengths, read)
         self.features, self.outputs = self.column.features, self.targets.features
         self.data_are_ids, self.targets_are_ids = self.column.ids, self.targets.ids
         self.id_limit, self.target_limit = self.column.limit, self.targets.limit
         self._plain = self.arranged(None)
         self.steps = self._plain.steps
-
-    def _laid(
-        self,
-        given: ArrayLike | Sequence[ArrayLike],
-        mask: Sequence[ArrayLike] | None,
-        read: Sequence[NDArray[np.bool_]] | None,
-    ) -> NDArray:
-        """Targets of all sequences end to end; ``self.there`` says where they are.
-
-        read : of each sequence the steps that are not skipped; None for all.
-        """
-        total = int(self.lengths.sum())
-        if isinstance(given, list | tuple) and any(np.ndim(target) for target in given):
-            counts = [np.ones(n, np.bool_) for n in self.lengths] if mask is None else list(mask)
-            _check_lengths("mask", counts, self.lengths)
-            if read is not None:
-                counts = [np.asarray(c, np.bool_) & r for c, r in zip(counts, read, strict=True)]
-            _check_lengths("targets", given, self.lengths)
-            arrays = _checked("targets", given, IGNORE, [np.asarray(c, np.bool_) for c in counts])
-            self.there = np.concatenate(counts)
-            return np.concatenate(arrays)
-        if mask is not None:
-            raise ShapeError("mask is for targets of each step, but there is one for each sequence")
-        targets = np.asarray(given)
-        if targets.ndim not in (1, 2) or len(targets) != self.count:
-            raise ShapeError(
-                f"targets must be an array with one for each of the {self.count} sequences, or a "
-                f"list of arrays with one for each of its steps, got shape {targets.shape}"
-            )
-        ends = self.lengths.cumsum() - 1
-        if read is not None:
-            ends -= [int(r[::-1].argmax()) for r in read]
-        self.there = np.zeros(total, np.bool_)
-        self.there[ends] = True
-        laid = np.zeros((total, *targets.shape[1:]), targets.dtype)
-        laid[ends] = targets
-        return laid
 
     def _order(self, epoch: int | None) -> list[NDArray[np.intp]]:
         """The sequences of each mini-batch in pass ``epoch``; unshuffled if that is None."""
@@ -161,6 +126,9 @@ class Padded(Source):
 
     def chunk(self, start: int, stop: int) -> Chunk:
         return self._plain.chunk(start, stop)
+
+    def entry(self, name: str, step: int, lane: int, *features: int) -> Entry:
+        return self._plain.entry(name, step, lane, *features)
 
     def __repr__(self) -> str:
         shortest, longest = self.lengths.min(), self.lengths.max()
@@ -217,66 +185,12 @@ class Arranged(Source):
         mask = inside & data.there[where]
         x[~inside] = 0
         targets[~mask] = IGNORE if data.targets_are_ids else 0
+        ended = None if inside.all() else ~inside
         skip = None if data.skip is None else inside & data.skip[where]
         skip = skip if skip is not None and skip.any() else None
-        return Chunk(x, targets, mask, ended=None if inside.all() else ~inside, skip=skip)
+        return Chunk(x, targets, mask, None, ended, skip, self, start)
 
-
-def _checked(
-    name: str,
-    given: Sequence[ArrayLike],
-    lowest: int,
-    counts: Sequence[NDArray[np.bool_] | None] | None = None,
-) -> list[NDArray]:
-    """Arrays of ids, or of rows of as many features each.
-
-    Raises
-    ------
-    DataError, ShapeError : naming the first that does not fit.
-    """
-    if not isinstance(given, list | tuple | np.ndarray) or not len(given):
-        raise DataError(f"{name} must be a list with at least one sequence, got {given!r}")
-    counts = [None] * len(given) if counts is None else counts
-    columns = [
-        Column(f"{name}[{i}]", array, lowest, count)
-        for i, (array, count) in enumerate(zip(given, counts, strict=True))
-    ]
-    for i, column in enumerate(columns):
-        if (column.ids, column.features) != (columns[0].ids, columns[0].features):
-            raise ShapeError(
-                f"{name}[{i}] has {_kind(column)}, but {name}[0] has {_kind(columns[0])}"
-            )
-    return [column.array for column in columns]
-
-
-def _read(skip: Sequence[ArrayLike], sequences: Sequence[ArrayLike]) -> list[NDArray[np.bool_]]:
-    """Of each sequence the steps that are not skipped.
-
-    Raises
-    ------
-    DataError, ShapeError : naming the first that does not fit, or is skipped as a whole.
-    """
-    _check_lengths("skip", skip, [len(sequence) for sequence in sequences])
-    read = []
-    for i, given in enumerate(skip):
-        marks = np.asarray(given)
-        if marks.dtype != np.bool_ or marks.ndim != 1:
-            raise ShapeError(
-                f"skip[{i}] must be ({len(marks)},) of bool, got {marks.shape} of {marks.dtype}"
-            )
-        if len(marks) and marks.all():
-            raise DataError(f"skip[{i}] leaves no step of sequences[{i}]")
-        read.append(~marks)
-    return read
-
-
-def _kind(column: Column) -> str:
-    return "ids" if column.ids else f"{column.features} features"
-
-
-def _check_lengths(name: str, given: Sequence[ArrayLike], lengths: NDArray[np.intp]) -> None:
-    if len(given) != len(lengths):
-        raise ShapeError(f"{name} are {len(given)}, but there are {len(lengths)} sequences")
-    for i, (array, length) in enumerate(zip(given, lengths, strict=True)):
-        if len(array) != length:
-            raise ShapeError(f"{name}[{i}] has {len(array)} steps, but sequences[{i}] has {length}")
+    def entry(self, name: str, step: int, lane: int, *features: int) -> Entry:
+        row = int(self.places(step, step + 1)[0, lane])
+        column = self.padded.column if name == "x" else self.padded.targets
+        return column.names.entry(row, *features)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from .column import whole
+from .names import Entry
 
 __all__ = ["Chunk", "Reader", "Source"]
 
@@ -24,6 +25,7 @@ class Chunk(NamedTuple):
     resets : (k, B) bool, True where a new sequence begins; None if none does.
     ended : (k, B) bool, True where a lane has ended; None if none has.
     skip : (k, B) bool, True where a step is skipped though its lane has not ended; None if none is.
+    source, start : what they were read from, and the first of its time steps.
     """
 
     x: NDArray
@@ -32,6 +34,19 @@ class Chunk(NamedTuple):
     resets: NDArray[np.bool_] | None = None
     ended: NDArray[np.bool_] | None = None
     skip: NDArray[np.bool_] | None = None
+    source: Source | None = None
+    start: int = 0
+
+    def located(self, error: DataError, left_out: int = 0) -> DataError:
+        """``error`` about x or targets, said of the arrays that the source was given.
+
+        left_out : how many of the targets were left out before the first.
+        """
+        if self.source is None or error.place is None:
+            return error
+        step, lane, *features = error.place
+        step += self.start + (left_out if error.name == "targets" else 0)
+        return DataError.at(*self.source.entry(error.name, step, lane, *features), error.said)
 
 
 class Source(ABC):
@@ -99,6 +114,10 @@ class Source(ABC):
     def chunk(self, start: int, stop: int) -> Chunk:
         """Time steps ``start`` to ``stop``, between which not all lanes begin anew; fewer where the
         end was not known."""
+
+    @abstractmethod
+    def entry(self, name: str, step: int, lane: int, *features: int) -> Entry:
+        """Where in the arrays that were given an entry of ``name``, "x" or "targets", is."""
 
 
 class Reader:

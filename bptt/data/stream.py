@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import marks_of, targets_of
 from ..errors import DataError, ShapeError
-from .column import IGNORE, Column, whole
+from .column import IGNORE, Column, series, whole
+from .names import Entry, Rows
 from .source import Chunk, Source
 
 __all__ = ["Stream"]
@@ -50,8 +52,8 @@ class Stream(Source):
     burn_in : steps at the beginning of each lane and of each sequence that are run without loss, so
         that the state finds its feet; skipped ones are not among them.
     targets : what to predict: (N,) integer ids, -1 = ignore, or (N,) or (N, O) floats, step i
-        belonging to step i of the data, which makes N pairs. If None, the next step of the data,
-        which makes N - 1.
+        belonging to step i of the data, which makes N pairs; where an ``np.ma`` array is masked
+        they do not count. If None, the next step of the data, which makes N - 1.
 
     Attributes
     ----------
@@ -81,18 +83,15 @@ class Stream(Source):
         burn_in: int = 0,
     ) -> None:
         self.batch = whole("batch", batch, at_least=1)
-        length = len(data) if np.ndim(data) else 0
-        self._skip = _checked("skip", skip, length)
+        array = series("data", data)
+        length = len(array)
+        self._skip = marks_of("skip", skip, (length,))
         read = None if self._skip is None else ~self._skip
-        self._data = Column("data", data, 0, read)
-        self._mask = _both(_checked("mask", mask, length), read)
+        self._data = _column("data", data, array, 0, read)
+        self._mask = _both(marks_of("mask", mask, (length,)), read)
         self._shift = 1 if targets is None else 0
-        self._targets = (
-            self._data if targets is None else Column("targets", targets, IGNORE, self._mask)
-        )
-        if len(self._targets.array) != length:
-            raise ShapeError(f"targets have {len(self._targets.array)} steps, data has {length}")
-        self._resets = _checked("resets", resets, length)
+        self._targets = self._data if targets is None else self._given(targets, length)
+        self._resets = marks_of("resets", resets, (length,))
         self._begins = None if self._resets is None else np.flatnonzero(self._resets)
         self.burn_in = whole("burn_in", burn_in, at_least=0)
         self._read_before = None if read is None else np.cumsum(read) - read
@@ -110,6 +109,15 @@ class Stream(Source):
         self.features, self.outputs = self._data.features, self._targets.features
         self.data_are_ids, self.targets_are_ids = self._data.ids, self._targets.ids
         self.id_limit, self.target_limit = self._data.limit, self._targets.limit
+
+    def _given(self, targets: ArrayLike, length: int) -> Column:
+        """Targets of their own; ``self._mask`` is also False where they are masked."""
+        values, there = targets_of("targets", targets, axes=1)
+        values = series("targets", values)
+        if len(values) != length:
+            raise ShapeError(f"targets have {len(values)} steps, data has {length}")
+        self._mask = _both(self._mask, there)
+        return _column("targets", targets, values, IGNORE, self._mask)
 
     def signature(self) -> dict[str, int]:
         return {"pairs": self.pairs, "batch": self.batch, "longest": self.longest}
@@ -135,7 +143,13 @@ class Stream(Source):
         resets = resets if resets is not None and resets.any() else None
         skip = None if self._skip is None else self._skip[where]
         skip = skip if skip is not None and skip.any() else None
-        return Chunk(x, targets, mask, resets, ended, skip)
+        return Chunk(x, targets, mask, resets, ended, skip, self, start)
+
+    def entry(self, name: str, step: int, lane: int, *features: int) -> Entry:
+        row = int(self.places(step, step + 1)[0, lane])
+        if name == "x":
+            return self._data.names.entry(row, *features)
+        return self._targets.names.entry(row + self._shift, *features)
 
     def _counts(self, where: NDArray[np.intp]) -> NDArray[np.bool_] | None:
         """Where targets count, but for the end of lanes; None for everywhere."""
@@ -176,10 +190,13 @@ def _both(
     return some & others
 
 
-def _checked(name: str, given: ArrayLike | None, length: int) -> NDArray[np.bool_] | None:
-    if given is None:
-        return None
-    found = np.asarray(given)
-    if found.dtype != np.bool_ or found.shape != (length,):
-        raise ShapeError(f"{name} must be ({length},) of bool, got {found.shape} of {found.dtype}")
-    return found
+def _column(
+    name: str,
+    given: ArrayLike,
+    array: NDArray,
+    lowest: int,
+    counts: NDArray[np.bool_] | None,
+) -> Column:
+    """``array``, which is ``given`` as an array; a memory map is checked as it is read."""
+    in_memory = not isinstance(given, np.memmap)
+    return Column(array, Rows(name, array.ndim), lowest, counts, in_memory=in_memory)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import array_of
 from ..errors import DataError, ShapeError
 
 __all__ = ["Vocabulary"]
@@ -86,7 +87,7 @@ class Vocabulary:
         DataError : if an id is negative or not below the number of characters.
         ShapeError : if ``ids`` is not a vector of integers.
         """
-        ids = np.asarray(ids)
+        ids = array_of("ids", ids)
         if ids.shape == (0,):
             return ""
         if ids.ndim != 1 or ids.dtype.kind not in "iu":
@@ -94,10 +95,8 @@ class Vocabulary:
         outside = (ids < 0) | (ids >= len(self))
         if outside.any():
             position = int(outside.argmax())
-            raise DataError(
-                f"ids[{position}] is {ids[position]}, "
-                f"but the vocabulary has ids from 0 to {len(self) - 1}"
-            )
+            said = f"is {ids[position]}, but the vocabulary has ids from 0 to {len(self) - 1}"
+            raise DataError.at("ids", (position,), said)
         return _code_points(self.characters)[ids].tobytes().decode("utf-32-le", "surrogatepass")
 
     def __len__(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import array_of
 from ..checks import check_count, check_seed
 from ..errors import DataError, ShapeError
 
@@ -96,7 +97,7 @@ def reber_legal(sequence: ArrayLike) -> NDArray[np.float32]:
     DataError : if the sequence leaves the grammar.
     ShapeError : if it is not (T,) integers.
     """
-    ids = np.asarray(sequence)
+    ids = array_of("sequence", sequence)
     if ids.ndim != 1 or ids.dtype.kind not in "iu":
         raise ShapeError(f"sequence must be (T,) integers, got {ids.shape} of {ids.dtype}")
     legal = np.zeros((len(ids), len(REBER_SYMBOLS)), np.float32)
@@ -105,7 +106,8 @@ def reber_legal(sequence: ArrayLike) -> NDArray[np.float32]:
         edges = {REBER_SYMBOLS.index(name): to for name, to in _GRAPH.get(node, {}).items()}
         if symbol not in edges:
             expected = " or ".join(map(str, sorted(edges))) or "nothing, for the string is over"
-            raise DataError(f"sequence[{t}] is {symbol}, but the grammar allows {expected}")
+            said = f"is {symbol}, but the grammar allows {expected}"
+            raise DataError.at("sequence", (t,), said)
         node = edges[symbol]
         legal[t, [REBER_SYMBOLS.index(name) for name in _GRAPH.get(node, {})]] = 1
     return legal

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import array_of, finite
 from ..errors import DataError, ShapeError
 from ..options import Options
 
@@ -59,16 +60,13 @@ class FeatureLoss(Loss):
     takes_ids: ClassVar[bool] = False
 
     def targets(self, given: ArrayLike, lanes: int, outputs: int, dtype: np.dtype) -> NDArray:
-        given = np.asarray(given)
+        given = array_of("targets", given)
         if given.dtype.kind != "f":
             name = type(self).__name__
             raise ShapeError(f"{name} takes float targets, got dtype {given.dtype}")
         if given.ndim != 3 or given.shape[1:] != (lanes, outputs):
             raise ShapeError(f"targets must be (T, {lanes}, {outputs}), got shape {given.shape}")
-        with np.errstate(over="ignore"):
-            targets = np.ascontiguousarray(given, dtype)
-        refuse(targets, ~np.isfinite(targets), "not a finite number")
-        return targets
+        return finite("targets", given, dtype)
 
     def valid(self, targets: NDArray, mask: NDArray | None) -> NDArray[np.bool_]:
         return np.ones(targets.shape[:2], np.bool_) if mask is None else np.ascontiguousarray(mask)
@@ -82,5 +80,5 @@ def refuse(targets: NDArray, wrong: NDArray[np.bool_], said: str) -> None:
     DataError : if one is.
     """
     if wrong.any():
-        t, b, j = np.argwhere(wrong)[0]
-        raise DataError(f"targets[{t}, {b}, {j}] is {targets[t, b, j]}, {said}")
+        place = tuple(np.argwhere(wrong)[0])
+        raise DataError.at("targets", place, f"is {targets[place]}, {said}")

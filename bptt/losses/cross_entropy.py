@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import array_of
 from ..checks import check_fraction
 from ..errors import DataError, ShapeError
 from ..kernels.arithmetic import first_lanes, largest, maximum, total
@@ -47,17 +48,15 @@ class CrossEntropy(Loss):
         return replace(self, label_smoothing=0.0)
 
     def targets(self, given: ArrayLike, lanes: int, outputs: int, dtype: np.dtype) -> NDArray:
-        given = np.asarray(given)
+        given = array_of("targets", given)
         if given.dtype.kind not in "iu":
             raise ShapeError(f"CrossEntropy takes integer targets, got dtype {given.dtype}")
         if given.ndim != 2 or given.shape[1] != lanes:
             raise ShapeError(f"targets must be (T, {lanes}) integers, got shape {given.shape}")
         if given.size and (given.min() < -1 or given.max() >= outputs):
             t, b = np.argwhere((given < -1) | (given >= outputs))[0]
-            raise DataError(
-                f"targets[{t}, {b}] is {given[t, b]}, but must be an id from 0 to {outputs - 1}, "
-                "or -1 for none"
-            )
+            expected = f"an id from 0 to {outputs - 1}, or -1 for none"
+            raise DataError.at("targets", (t, b), f"is {given[t, b]}, but must be {expected}")
         return np.ascontiguousarray(given, np.int32)
 
     def valid(self, targets: NDArray, mask: NDArray | None) -> NDArray[np.bool_]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import numbers_of
 from .colours import around_zero, from_zero
 from .signs import place_of_one, visible
 from .style import dress, new_axes
@@ -64,7 +65,7 @@ def activations(
 
 def _one_lane(values: ArrayLike, lane: int) -> NDArray:
     """(T, H) floats."""
-    given = np.asarray(values, float)
+    given = numbers_of("values", values).astype(float)
     if given.ndim not in (2, 3) or not given.size:
         raise ValueError(f"values must be (T, B, H) or (T, H), got shape {given.shape}")
     if given.ndim == 2:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import numbers_of
 from .colours import around_zero
 from .signs import place_of_one, visible
 from .style import new_axes
@@ -42,7 +43,7 @@ def characters(text: str, values: ArrayLike, ax: Axes | None = None, *, width: i
     ImportError : if matplotlib is not installed.
     ValueError : if ``text`` is empty, ``values`` has another length or shape, or ``width`` < 1.
     """
-    shades = np.asarray(values, float)
+    shades = numbers_of("values", values).astype(float)
     if not text:
         raise ValueError("text must have at least one character, got none")
     if shades.shape != (len(text),):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import numbers_of
 from ..flow import GradientFlow
 
 __all__ = ["as_flow", "chosen", "given_flow", "lane_mean", "symbol", "topmost", "vector"]
@@ -15,7 +16,7 @@ __all__ = ["as_flow", "chosen", "given_flow", "lane_mean", "symbol", "topmost", 
 
 def vector(name: str, values: ArrayLike) -> NDArray:
     """(k2,) floats."""
-    array = np.asarray(values, float)
+    array = numbers_of(name, values).astype(float)
     if array.ndim != 1 or not len(array):
         raise ValueError(f"{name} must be (k2,) norms, got shape {array.shape}")
     return array
@@ -57,7 +58,7 @@ def chosen(flow: GradientFlow, name: str | None, argument: str = "flow") -> str:
 
 def lane_mean(flow: GradientFlow, name: str) -> NDArray:
     """(T, lags), without nan where a lane has a number."""
-    norms = np.asarray(flow.norms[name], float)
+    norms = numbers_of(name, flow.norms[name])
     if norms.ndim == 2:
         return norms
     there = ~np.isnan(norms)

@@ -73,7 +73,7 @@ def _draw_exponents(ax: Axes, spectrum: JacobianSpectrum) -> None:
 
 
 def _draw_singular_values(ax: Axes, spectrum: JacobianSpectrum) -> None:
-    values = np.asarray(spectrum.state_values, float)
+    values = spectrum.state_values
     k = np.arange(1, len(values) + 1)
     rounding = values.shape[1] * np.finfo(float).eps
     drawn = (values > rounding * values[:, :1]) & (values > 1 / _FARTHEST) & (values < _FARTHEST)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import numbers_of
 from .panels import panels
 from .style import ACCENT, INK, new_axes
 
@@ -64,7 +65,8 @@ def _gates(histories: Mapping[str, ArrayLike]) -> dict[str, dict[str, NDArray]]:
         layer, _, what = name.rpartition(".")
         gate, *reverse = what.split("_")
         if gate in _LOWEST:
-            values, lowest = np.asarray(given, float).ravel(), _LOWEST[gate]
+            values, lowest = numbers_of(f"histories[{name!r}]", given), _LOWEST[gate]
+            values = values.astype(float).ravel()
             values = values[~np.isnan(values)]
             if not values.size:
                 raise ValueError(f"histories[{name!r}] has no value")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import array_of
 from ..model import Model
 from .style import PALE, by_depth, new_axes
 
@@ -69,7 +70,7 @@ def _matrices(what: Model | ArrayLike, layer: int | None) -> tuple[str, dict[str
     else:
         if layer is not None:
             raise ValueError(f"layer is for a Model, but what is {type(what).__name__}")
-        name, gates, whole = "the matrix", ("",), np.asarray(what)
+        name, gates, whole = "the matrix", ("",), array_of("what", what)
         square = whole.ndim == 2 and whole.shape[0] == whole.shape[1] > 0
         if not square or not np.issubdtype(whole.dtype, np.number):
             raise ValueError(

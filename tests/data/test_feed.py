@@ -20,7 +20,6 @@ from bptt import (
     Feed,
     FullBPTT,
     Linear,
-    ShapeError,
     SquaredError,
     Stream,
     Trainer,
@@ -139,26 +138,69 @@ def test_evaluation_and_prediction_read_it_too():
     assert np.array_equal(bptt.predict(model, Feed([ids])), bptt.predict(model, Stream(ids, 1)))
 
 
-@pytest.mark.parametrize(
-    ("pieces", "batch", "error", "said"),
-    [
-        ([], None, DataError, "pieces hold no time step"),
-        ([np.zeros(0, int)], None, DataError, r"pieces\[0\] is empty"),
-        ([np.array([1, -2])], None, DataError, r"pieces\[0\]\[1\] is -2"),
-        ([np.array([1.0, np.nan])], None, DataError, r"pieces\[0\]\[1, 0\] is nan"),
-        ([np.zeros((4, 3), int)], 2, ShapeError, r"pieces\[0\] must have 2 lanes, got"),
-        ([(np.zeros(4), np.zeros(3))], None, ShapeError, "have 3 steps, x has 4"),
-        ([(np.zeros(4), None, np.zeros(3, bool))], None, ShapeError, r"must be \(4, 1\) of bool"),
-        ([np.zeros(4)], 0, DataError, "batch must be an integer from 1 on"),
-    ],
-)  # fmt: skip
-def test_what_is_refused(pieces, batch, error, said):
-    with pytest.raises(error, match=said):
-        Feed(pieces, batch)
+@settings(max_examples=few(30))
+@given(cuts=st.lists(st.integers(1, 39), max_size=6), burn_in=st.integers(0, 12),
+       own=st.booleans(), seed=st.integers(0, 9))  # fmt: skip
+def test_the_first_steps_of_the_feed_and_of_each_sequence_count_no_loss(cuts, burn_in, own, seed):
+    rng = np.random.default_rng(seed)
+    x, goals = rng.integers(0, 9, (40, 2)), rng.integers(0, 9, (40, 2))
+    resets = rng.random((40, 2)) < 0.1
+    edges = [0, *sorted(set(cuts)), 40]
+    pieces = [(x[a:b], goals[a:b] if own else None, resets[a:b])
+              for a, b in itertools.pairwise(edges)]  # fmt: skip
+    reader = Feed(pieces, 2, burn_in=burn_in).reader()
+    masks = []
+    while (chunk := reader.take(7)) is not None:
+        masks.append(np.ones(chunk.x.shape, bool) if chunk.mask is None else chunk.mask)
+    for lane in range(2):
+        age, wanted = 0, []
+        for t in range(40 if own else 39):
+            age = 0 if resets[t, lane] else age
+            wanted.append(age >= burn_in and (own or not resets[t + 1, lane]))
+            age += 1
+        assert np.concatenate(masks)[:, lane].tolist() == wanted
 
 
-def test_later_pieces_are_checked_when_they_come():
-    with pytest.raises(ShapeError, match=r"pieces\[1\] has another form than the first"):
-        trained(Feed([np.zeros((4, 3)), np.zeros((4, 2))]))
-    with pytest.raises(ShapeError, match=r"pieces\[1\] must have targets just if the first"):
-        trained(Feed([np.zeros((4, 3)), (np.zeros((4, 3)), np.zeros((4, 3)))]))
+def test_a_burn_in_is_that_of_a_stream():
+    ids, resets = RNG.integers(0, 9, 50), RNG.random(50) < 0.1
+    pieces = [(ids[a : a + 8], None, resets[a : a + 8]) for a in range(0, 50, 8)]
+    stream = Stream(ids, 1, resets=resets, burn_in=4)
+    assert trained(Feed(pieces, burn_in=4)) == trained(stream)
+
+
+def a_trainer():
+    model = a_model([Embedding(9, 3), LSTM(3, 4), Linear(4, 9)])
+    return Trainer(
+        model, loss=CrossEntropy(), optimizer=SGD(0.1), truncation=TBPTT(3, 7), workers=1
+    )
+
+
+def some(count, steps):
+    """The losses of the next ``count`` updates; the pass is left then."""
+    return [step.loss for step in itertools.islice(steps, count)]
+
+
+def test_another_feed_is_another_pass():
+    ids, other = RNG.integers(0, 9, 60), RNG.integers(0, 9, 31)
+    trainer, wanted = a_trainer(), a_trainer()
+    feed, stream = Feed([ids]), Stream(ids, 1)
+    for _ in range(2):
+        assert some(2, trainer.steps(feed)) == some(2, wanted.steps(stream))
+    wanted.restart()
+    losses = some(99, trainer.steps(Feed([other])))
+    assert losses == some(99, wanted.steps(Stream(other, 1)))
+    assert len(losses) == 10
+
+
+def test_a_loaded_trainer_knows_only_the_first_feed_for_the_old_one(tmp_path):
+    ids, path = RNG.integers(0, 9, 60), tmp_path / "trainer"
+    trainer = a_trainer()
+    some(5, trainer.steps(Feed([ids])))
+    trainer.save(path)
+    for length in (15, 16):
+        with pytest.raises(DataError, match=f"the feed ends after {length - 1} steps, but .* 15"):
+            next(Trainer.load(path).steps(Feed([ids[:length]])))
+    other, wanted = Trainer.load(path), Trainer.load(path)
+    assert some(2, other.steps(Feed([ids]))) == some(2, wanted.steps(Feed([ids])))
+    wanted.restart()
+    assert some(9, other.steps(Feed([ids]))) == some(9, wanted.steps(Feed([ids])))

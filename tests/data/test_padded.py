@@ -205,14 +205,30 @@ BAD = [
     (([], []), {}, DataError, "sequences must be a list with at least one sequence"),
     (([[1, 2], []], [0, 1]), {}, DataError, r"sequences\[1\] is empty"),
     (([[1, 2], [-3]], [0, 1]), {}, DataError, r"sequences\[1\]\[0\] is -3, but must be an id"),
-    (([[1.0], [np.nan]], [0, 1]), {}, DataError, r"sequences\[1\]\[0, 0\] is nan"),
+    (([[1.0], [np.nan]], [0, 1]), {}, DataError, r"sequences\[1\]\[0\] is nan"),
     (([[1.0], [2]], [0, 1]), {}, ShapeError, r"sequences\[1\] has ids, but sequences\[0\] has 1"),
     (([np.ones((2, 3)), np.ones((2, 2))], [0, 1]), {}, ShapeError,
      r"sequences\[1\] has 2 features, but sequences\[0\] has 3 features"),
     (([[1, 2], [3]], [0]), {}, ShapeError, "an array with one for each of the 2 sequences"),
     (([[1, 2], [3]], [[0, 1], [2, 3]]), {}, ShapeError, r"targets\[1\] has 2 steps, but"),
     (([[1, 2], [3]], [[0, 1]]), {}, ShapeError, "targets are 1, but there are 2 sequences"),
-    (([[1, 2], [3]], [0, -7]), {}, DataError, "targets.* is -7, but must be an id"),
+    (([[1, 2], [3]], [0, -7]), {}, DataError, r"targets\[1\] is -7, but must be an id"),
+    (([[1] * 99, [3], [4] * 9], [0.5, np.nan, 1]), {}, DataError, r"targets\[1\] is nan"),
+    (([[1] * 99, [3]], [[0.5, 1], [1, np.inf]]), {}, ShapeError, r"targets\[0\] has 2 steps, but"),
+    (([[1] * 99, [3]], np.array([[0.5, 1], [1, np.inf]])), {}, DataError,
+     r"targets\[1, 1\] is inf"),
+    (([[1] * 99, [3], [4] * 9], np.array([[0], [1], [1]])), {}, ShapeError,
+     r"targets must be \(N,\) integers, got shape \(3, 1\); features are floats"),
+    (([np.ones((5, 3), int)], [0]), {}, ShapeError,
+     r"sequences\[0\] must be \(N,\) integers, got shape \(5, 3\); features are floats"),
+    (([[1, 2]], [[0, 1, 2]]), {"mask": [[True, True]]}, ShapeError, r"targets\[0\] has 3 steps"),
+    (([[1, 2]], [[0, 1]]), {"mask": [[0, 1]]}, ShapeError, r"mask\[0\] must be \(2,\) of bool"),
+    (([[1, 2]], [[0, 1]]), {"mask": 0}, ShapeError, "mask must be a list with one for each seq"),
+    (([[1, 2]], [[0, 1]]), {"mask": []}, ShapeError, "mask are 0, but there are 1 sequences"),
+    (([[1, 2]], [0]), {"burn_in": 1}, ShapeError, "burn_in is for targets of each step, but"),
+    (([[1, 2]], [[0, 1]]), {"burn_in": -1}, DataError, "burn_in must be an integer from 0 on"),
+    ((3, [0]), {}, DataError, "sequences must be a list with at least one sequence, got 3"),
+    (([[1], [2]], 3), {}, ShapeError, "one for each of the 2 sequences, or a list"),
     (([[1, 2], [3]], [0, 1]), {"batch": 0}, DataError, "batch must be an integer from 1 on"),
     (([[1, 2], [3]], [0, 1]), {"batch": 1.5}, DataError, "batch must be an integer from 1 on"),
     (([[1, 2], [3]], [0, 1]), {"seed": -1}, ValueError, "seed must be a non-neg"),
@@ -258,5 +274,31 @@ def test_masked_targets_may_be_anything():
         Padded(FLOATS, gaps)
     with pytest.raises(ShapeError, match="mask is for targets of each step"):
         Padded(FLOATS, CLASSES, mask=mask)
-    with pytest.raises(ShapeError, match=r"mask\[0\] has 1 steps, but sequences\[0\] has 4"):
+    with pytest.raises(ShapeError, match=r"mask\[0\] must be \(4,\) of bool, got \(1,\)"):
         Padded(FLOATS, goals, mask=[m[:1] for m in mask])
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_first_steps_of_each_sequence_count_no_loss(masked):
+    goals = [RNG.normal(size=(n, 4)) for n in LENGTHS]
+    told = [RNG.random(n) < 0.7 for n in LENGTHS] if masked else None
+    late = [np.arange(n) >= 2 for n in LENGTHS]
+    marks = late if told is None else [a & b for a, b in zip(late, told, strict=True)]
+    found, wanted = (
+        next(
+            Trainer(a_model(STACKS[0]), loss=SquaredError(), optimizer=Frozen(),
+                    truncation=FullBPTT()).steps(source)
+        )
+        for source in (
+            Padded(FLOATS, goals, mask=told, burn_in=2),
+            Padded(FLOATS, goals, mask=marks),
+        )
+    )  # fmt: skip
+    assert found.targets == wanted.targets == sum(m.sum() for m in marks)
+    assert found.loss == wanted.loss
+    assert np.array_equal(found.grads.flat, wanted.grads.flat)
+
+
+def test_a_list_of_booleans_is_a_mask():
+    (chunk,) = chunks_of(Padded([[1, 2, 3]], [[1, 2, 3]], mask=[[True, False, True]]))
+    assert chunk.mask.ravel().tolist() == [True, False, True]

@@ -198,7 +198,7 @@ def test_a_huge_memory_map_is_neither_read_nor_copied(tmp_path):
     [
         (np.array([1, 2, 3, 4, 5, 6, -2, 1]), r"data\[6\] is -2"),
         (np.array([1, 2, 3, 4, 5, 6, 2**31, 1]), r"data\[6\] is 2147483648"),
-        (np.array([0, 0, 0, 0, 0, 0, np.nan, 0]), r"data\[6, 0\] is nan"),
+        (np.array([0, 0, 0, 0, 0, 0, np.nan, 0]), r"data\[6\] is nan"),
     ],
 )
 def test_a_bad_value_in_a_memory_map_is_found_when_it_is_read(tmp_path, array, said):
@@ -227,7 +227,7 @@ FLOATS = np.zeros((600_000, 2), np.float32)
         (put(IDS, [9, 1_150_000], 2**31), r"data\[9\] is 2147483648"),
         (put(IDS[:9].astype(np.uint64), 4, 2**64 - 1), r"data\[4\] is 18446744073709551615"),
         (put(FLOATS, (590_000, 1), np.nan), r"data\[590000, 1\] is nan"),
-        (put(FLOATS[:9, 0], 3, -np.inf), r"data\[3, 0\] is -inf"),
+        (put(FLOATS[:9, 0], 3, -np.inf), r"data\[3\] is -inf"),
         ([], r"data is empty"),
         (np.zeros((0, 4)), r"data is empty"),
         ([1], r"1 steps, which make 0 pairs"),
@@ -261,14 +261,17 @@ def test_data_of_a_wrong_form(data, said):
     ("targets", "error", "said"),
     [
         (np.zeros(8), ShapeError, "targets have 8 steps, data has 9"),
+        (np.zeros(10), ShapeError, "targets have 10 steps, data has 9"),
         (np.zeros((9, 1), int), ShapeError, r"targets must be \(N,\) integers"),
         (put(np.zeros(9, int), 2, -2), DataError, r"targets\[2\] is -2, .*from -1"),
-        (put(np.zeros(9), 2, np.inf), DataError, r"targets\[2, 0\] is inf"),
+        (np.zeros((9, 2), int), ShapeError, r"got shape \(9, 2\); features are floats"),
+        (put(np.zeros(9), 2, np.inf), DataError, r"targets\[2\] is inf"),
     ],
 )
 def test_targets_that_cannot_be_used(targets, error, said):
-    with pytest.raises(error, match=said):
-        Stream(np.arange(9), 2, targets)
+    for mask in (None, np.ones(9, bool)):
+        with pytest.raises(error, match=said):
+            Stream(np.arange(9), 2, targets, mask=mask)
 
 
 @pytest.mark.parametrize("value", [0, -1, 2.0, True, None, "2", np.array([1, 2])])
