@@ -41,7 +41,8 @@ def generate(
             f"but {model} has {model.n_out} and {model.n_in}"
         )
     x = array_of("start", start)
-    one_lane = x.ndim == (1 if model.reads_ids else 2)
+    axes, kinds = (1, "iu") if model.reads_ids else (2, "f")
+    one_lane = x.ndim == axes and x.dtype.kind in kinds
     try:
         x = check_input(x[:, np.newaxis] if one_lane else x, model.layers[0], model.dtype, "start")
     except DataError as error:

@@ -62,7 +62,8 @@ def value_and_grad(
     Parameters
     ----------
     x : (T, B) integer ids, or (T, B, I) floats.
-    targets : (n, B) integers or (n, B, O) floats, for the last n <= T steps.
+    targets : (n, B) integers or (n, B, O) floats, for the last n <= T steps; where an ``np.ma``
+        array is masked they do not count.
     state : to start from, a constant; zeros if None.
     mask : (n, B) bool, False where a target does not count.
     resets : (T, B) bool, True where a new sequence begins: the state is zero there, and no error

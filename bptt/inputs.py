@@ -29,7 +29,8 @@ def check_input(x: ArrayLike, bottom: Layer, dtype: np.dtype, name: str = "x") -
     x, n_in, ids = array_of(name, x), bottom.sizes[0], bottom.reads_ids
     if x.ndim != (2 if ids else 3) or x.dtype.kind not in ("iu" if ids else "f"):
         expected = "(T, B) integers" if ids else f"(T, B, {n_in}) floats"
-        raise ShapeError(f"{name} must be {expected} for {bottom}, got {x.shape} of {x.dtype}")
+        got = f"got shape {x.shape} of {x.dtype}"
+        raise ShapeError(f"{name} must be {expected} for {bottom}, {got}")
     if not x.size:
         raise ShapeError(f"{name} must have at least one step and one lane, got shape {x.shape}")
     if ids:

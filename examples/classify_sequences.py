@@ -124,7 +124,7 @@ def read_ts(path: Path) -> Labelled:
         *channels, name = line.strip().split(":")
         try:
             values = [[float(value) for value in channel.split(",")] for channel in channels]
-            sequence = np.array(values, np.float32).T
+            sequence = finite(np.array(values).T)
         except ValueError as error:
             raise ValueError(f"{path}, line {at}: {error}") from error
         if sequence.ndim != 2 or sequence.shape[1] != np.shape(sequences[:1] or [sequence])[2]:
@@ -135,6 +135,16 @@ def read_ts(path: Path) -> Labelled:
         raise ValueError(f"{path} has no sequence after @data")
     kinds = sorted(set(names))
     return Labelled(sequences, np.array([kinds.index(name) for name in names]), kinds)
+
+
+def finite(sequence: NDArray) -> NDArray[np.float32]:
+    """``sequence`` in float32; a value that is not finite there is refused by its place."""
+    wrong = ~(np.abs(sequence) <= np.finfo(np.float32).max)
+    if wrong.any():
+        step, channel = np.argwhere(wrong)[0]
+        value = sequence[step, channel]
+        raise ValueError(f"value {step + 1} of channel {channel + 1} is {value}, not finite")
+    return sequence.astype(np.float32)
 
 
 def check_tags(path: Path, lines: Iterator[tuple[int, str]]) -> None:

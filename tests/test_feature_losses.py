@@ -1,6 +1,7 @@
 """Losses over features: their definitions, written out, and PyTorch's where it is installed."""
 
 import math
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -173,7 +174,7 @@ def test_where_a_loss_has_a_corner():
 def test_targets_that_are_not_finite(name, value):
     targets = np.zeros((2, 3, 4))
     targets[1, 2, 3] = value
-    said = r"targets\[1, 2, 3\] is (nan|inf), not a finite number"
+    said = rf"targets\[1, 2, 3\] is {re.escape(f'{value}')}, (not a finite|too large for float32)"
     with pytest.raises(DataError, match=said):
         through_identity(np.zeros((2, 3, 4)), CASES[name].loss, targets, "float32")
 

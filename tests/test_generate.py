@@ -147,10 +147,10 @@ START = np.zeros((2, 1), int)
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [
-        ({"start": np.array([0, 6])}, DataError, r"x\[1, 0\] is 6, but Embedding\(6, 3\) has ids"),
+        ({"start": np.array([0, 6])}, DataError, r"start\[1\] is 6, but Embedding\(6, 3\) has ids"),
         ({"start": START[:0]}, ShapeError, "at least one step and one lane"),
-        ({"start": START.astype(float)}, ShapeError, r"x must be \(T, B\) integers"),
-        ({"start": 3}, ShapeError, r"x must be \(T, B\) integers .* got shape \(\)"),
+        ({"start": START.astype(float)}, ShapeError, r"start must be \(T, B\) integers"),
+        ({"start": 3}, ShapeError, r"start must be \(T, B\) integers .* got shape \(\)"),
         ({"state": {}}, ShapeError, "state has no '1.h'"),
         ({"steps": 0}, ValueError, "steps must be a positive integer, got 0"),
         ({"temperature": -0.1}, ValueError, "temperature must be a number from 0 on, got -0.1"),
@@ -176,8 +176,8 @@ def test_what_it_refuses(options, error, said):
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [
-        ({"start": START}, ShapeError, r"x must be \(T, B, 3\) floats"),
-        ({"start": np.full((2, 3), np.nan)}, DataError, r"x\[0, 0, 0\] is nan"),
+        ({"start": START}, ShapeError, r"start must be \(T, B, 3\) floats"),
+        ({"start": np.full((2, 3), np.nan)}, DataError, r"start\[0, 0\] is nan"),
         ({"temperature": 0.5}, ValueError, "temperature and top_k are for models that read ids"),
         ({"top_k": 1}, ValueError, "temperature and top_k are for models that read ids"),
     ],
