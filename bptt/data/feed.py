@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import check_kind
 from ..errors import DataError, ShapeError
 from .column import whole
 from .names import Entry, Names
@@ -58,8 +59,7 @@ class Feed(Source):
         self._given_batch = None if batch is None else whole("batch", batch, at_least=1)
         self.batch = self._given_batch or 1
         self.burn_in = whole("burn_in", burn_in, at_least=0)
-        if not isinstance(pieces, Iterable):
-            raise TypeError(f"pieces must be something to iterate over, got {pieces!r}")
+        check_kind("pieces", pieces, Iterable)
         self._pieces: Iterator[Any] = iter(pieces)
         self._count, self._first = 0, 0
         self._here: Piece | None = None

@@ -39,7 +39,7 @@ def test_pieces_may_be_empty():
         ([], None, DataError, "pieces hold no time step"),
         ([np.zeros(0, int)], None, DataError, "pieces hold no time step"),
         ([np.zeros(1, int)], None, DataError, "pieces hold one time step, which has no next"),
-        (5, None, TypeError, "pieces must be something to iterate over, got 5"),
+        (5, None, TypeError, "pieces must be a Iterable, got 5"),
         ([None], None, ShapeError, r"pieces\[0\] must be an array, got None"),
         ([[np.zeros(4), np.zeros(4)]], None, ShapeError, r"pieces\[0\] is a list of arrays: take"),
         ([(np.zeros(4),) * 5], None, ShapeError, r"pieces\[0\] must be x, \(x, .*, got 5 parts"),
