@@ -140,25 +140,33 @@ def test_evaluation_and_prediction_read_it_too():
 
 @settings(max_examples=few(30))
 @given(cuts=st.lists(st.integers(1, 39), max_size=6), burn_in=st.integers(0, 12),
-       own=st.booleans(), seed=st.integers(0, 9))  # fmt: skip
-def test_the_first_steps_of_the_feed_and_of_each_sequence_count_no_loss(cuts, burn_in, own, seed):
+       own=st.booleans(), gaps=st.booleans(), seed=st.integers(0, 9))  # fmt: skip
+def test_the_first_steps_of_the_feed_and_of_each_sequence_count_no_loss(
+    cuts, burn_in, own, gaps, seed
+):
+    """Steps that are skipped are not among them; nor do they, or masked targets, count."""
     rng = np.random.default_rng(seed)
-    x, goals = rng.integers(0, 9, (40, 2)), rng.integers(0, 9, (40, 2))
-    resets = rng.random((40, 2)) < 0.1
+    x, resets = rng.integers(0, 9, (40, 2)), rng.random((40, 2)) < 0.1
+    skip, masked = rng.random((2, 40, 2)) < 0.3 * gaps
+    goals = rng.integers(0, 9, (40, 2))
+    goals[skip | masked] = -5
+    goals = np.ma.array(goals, mask=masked) if own else x
     edges = [0, *sorted(set(cuts)), 40]
-    pieces = [(x[a:b], goals[a:b] if own else None, resets[a:b])
+    pieces = [(x[a:b], goals[a:b] if own else None, resets[a:b], skip[a:b] if gaps else None)
               for a, b in itertools.pairwise(edges)]  # fmt: skip
     reader = Feed(pieces, 2, burn_in=burn_in).reader()
-    masks = []
     while (chunk := reader.take(7)) is not None:
-        masks.append(np.ones(chunk.x.shape, bool) if chunk.mask is None else chunk.mask)
-    for lane in range(2):
-        age, wanted = 0, []
-        for t in range(40 if own else 39):
-            age = 0 if resets[t, lane] else age
-            wanted.append(age >= burn_in and (own or not resets[t + 1, lane]))
-            age += 1
-        assert np.concatenate(masks)[:, lane].tolist() == wanted
+        for lane, t in itertools.product(range(2), range(len(chunk.x))):
+            now, after = chunk.start + t, chunk.start + t + 1 - own
+            begun = max([0, *np.flatnonzero(resets[: now + 1, lane])])
+            counts = np.count_nonzero(~skip[begun:now, lane]) >= burn_in and not skip[now, lane]
+            if own:
+                counts = counts and not masked[now, lane]
+            else:
+                counts = counts and not (resets[after, lane] or skip[after, lane])
+            assert (chunk.mask is None or chunk.mask[t, lane]) == counts
+            assert (chunk.skip is not None and chunk.skip[t, lane]) == skip[now, lane]
+            assert not counts or chunk.targets[t, lane] == goals[after, lane]
 
 
 def test_a_burn_in_is_that_of_a_stream():

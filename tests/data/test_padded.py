@@ -278,11 +278,16 @@ def test_masked_targets_may_be_anything():
         Padded(FLOATS, goals, mask=[m[:1] for m in mask])
 
 
+@pytest.mark.parametrize("gaps", [False, True])
 @pytest.mark.parametrize("masked", [False, True])
-def test_the_first_steps_of_each_sequence_count_no_loss(masked):
+def test_the_first_steps_of_each_sequence_count_no_loss(masked, gaps):
+    """Steps that are skipped are not among them."""
     goals = [RNG.normal(size=(n, 4)) for n in LENGTHS]
     told = [RNG.random(n) < 0.7 for n in LENGTHS] if masked else None
+    skip = [RNG.permutation(n) * 3 >= 2 * n for n in LENGTHS] if gaps else None
     late = [np.arange(n) >= 2 for n in LENGTHS]
+    if gaps:
+        late = [np.array([(~s[:t]).sum() >= 2 for t in range(len(s))]) & ~s for s in skip]
     marks = late if told is None else [a & b for a, b in zip(late, told, strict=True)]
     found, wanted = (
         next(
@@ -290,13 +295,29 @@ def test_the_first_steps_of_each_sequence_count_no_loss(masked):
                     truncation=FullBPTT()).steps(source)
         )
         for source in (
-            Padded(FLOATS, goals, mask=told, burn_in=2),
-            Padded(FLOATS, goals, mask=marks),
+            Padded(FLOATS, goals, mask=told, skip=skip, burn_in=2),
+            Padded(FLOATS, goals, mask=marks, skip=skip),
         )
     )  # fmt: skip
     assert found.targets == wanted.targets == sum(m.sum() for m in marks)
     assert found.loss == wanted.loss
     assert np.array_equal(found.grads.flat, wanted.grads.flat)
+
+
+def test_a_label_that_is_masked_counts_nowhere_and_others_at_the_last_step_that_is_read():
+    labels = np.ma.array([5, -3, 7], mask=[False, True, False])
+    skip = [[False, True, True], [True, False], [True, False, True, False]]
+    given = [[1, -9, -9], [-9, 2], [-9, 3, -9, 4]]
+    (chunk,) = chunks_of(Padded(given, labels, skip=skip, bucket=False, shuffle=False))
+    assert chunk.x.T.tolist() == [[1, 0, 0, 0], [0, 2, 0, 0], [0, 3, 0, 4]]
+    assert chunk.targets.T.tolist() == [[5, -1, -1, -1], [-1] * 4, [-1, -1, -1, 7]]
+    assert chunk.mask.T.tolist() == [[True, *[False] * 3], [False] * 4, [*[False] * 3, True]]
+    assert chunk.skip.T.tolist() == [[*part, False, False][:4] for part in skip]
+    bad = np.array([5, -3, 7])
+    with pytest.raises(DataError, match=r"targets\[1\] is -3"):
+        Padded(given, bad, skip=skip)
+    with pytest.raises(DataError, match=r"sequences\[2\]\[2\] is -9"):
+        Padded(given, labels, skip=[*skip[:2], [True, False, False, False]])
 
 
 def test_a_list_of_booleans_is_a_mask():
