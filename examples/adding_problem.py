@@ -13,6 +13,7 @@ sequence: `chrono`.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
@@ -112,4 +113,6 @@ def command_line() -> Parser:
 
 
 if __name__ == "__main__":
+    # A terminal that lacks a character shows another, rather than an error at the end.
+    sys.stdout.reconfigure(errors="replace")
     main()

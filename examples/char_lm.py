@@ -15,10 +15,10 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from pydoc_data.topics import topics
 from typing import NoReturn
 
 import numpy as np
@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    if options.seed < 0:
+        raise ValueError(f"--seed must not be negative, got {options.seed}")
     if options.load is None:
         text = read_text(options.text)
         vocabulary = bptt.Vocabulary.of(text)
@@ -61,9 +63,9 @@ def run(options: argparse.Namespace) -> None:
 def read_text(path: Path | None) -> str:
     """The text in a file, or the topics of Python's own documentation."""
     if path is None:
-        return "\n\n".join(topics[name] for name in sorted(topics))
+        return bptt.datasets.pydoc_text()
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text: {error}") from error
 
@@ -197,8 +199,8 @@ def write(
 
 def softmax(logits: NDArray, temperature: float) -> NDArray:
     """Probabilities; a temperature below 1 makes the likely likelier."""
-    scaled = logits.astype(np.float64) / temperature
-    powers = np.exp(scaled - scaled.max())
+    with np.errstate(over="ignore"):
+        powers = np.exp((logits.astype(np.float64) - logits.max()) / temperature)
     return powers / powers.sum()
 
 
@@ -280,4 +282,6 @@ def check_options(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
+    # A terminal that lacks a character shows another, rather than an error at the end.
+    sys.stdout.reconfigure(errors="replace")
     main()

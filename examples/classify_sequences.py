@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -30,6 +31,12 @@ NOISE = 0.8
 """Its deviation in the generated tones, whose amplitude is 1."""
 LOW, HIGH = 0.05, 0.25
 """Pitches, in periods a step."""
+REFUSED = (["@timestamps", "true"], ["@classlabel", "false"], ["@targetlabel", "true"])
+"""Tags of files with time stamps, without classes, and with numbers to be predicted."""
+LARGEST = 1e30
+"""Beside which float32 still holds what is usual."""
+CONSTANT = 1e-6
+"""A channel whose deviation is no larger share of its largest value is taken to be constant."""
 LINES = 10
 """In which the training is told, about."""
 
@@ -74,6 +81,8 @@ def data(options: argparse.Namespace) -> tuple[Labelled, Labelled]:
     """For training, and for the test."""
     if options.epochs < 1:
         raise ValueError(f"--epochs must be at least 1, got {options.epochs}")
+    if options.seed < 0:
+        raise ValueError(f"--seed must not be negative, got {options.seed}")
     if options.ts is None:
         if options.test is not None:
             raise ValueError("--test needs --ts: a file to train on")
@@ -115,7 +124,10 @@ def read_ts(path: Path) -> Labelled:
     A line has the channels and then the class, with ``:`` between; a channel its values, with
     ``,`` between. Channels of a sequence are equally long, and none has time stamps.
     """
-    lines = enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+    try:
+        lines = enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text: {error}") from error
     check_tags(path, lines)
     sequences, names = [], []
     for at, line in lines:
@@ -129,6 +141,10 @@ def read_ts(path: Path) -> Labelled:
             raise ValueError(f"{path}, line {at}: {error}") from error
         if sequence.ndim != 2 or sequence.shape[1] != np.shape(sequences[:1] or [sequence])[2]:
             raise ValueError(f"{path}, line {at} has {len(channels)} channels, unlike the first")
+        if np.abs(sequence).max() > LARGEST:
+            raise ValueError(f"{path}, line {at} has values beyond {LARGEST:g}; take another unit")
+        if name.strip() in ("", "?"):
+            raise ValueError(f"{path}, line {at} has no class")
         sequences.append(sequence)
         names.append(name.strip())
     if not sequences:
@@ -137,24 +153,28 @@ def read_ts(path: Path) -> Labelled:
     return Labelled(sequences, np.array([kinds.index(name) for name in names]), kinds)
 
 
-def finite(sequence: NDArray) -> NDArray[np.float32]:
-    """``sequence`` in float32; a value that is not finite there is refused by its place."""
-    wrong = ~(np.abs(sequence) <= np.finfo(np.float32).max)
+def finite(sequence: NDArray) -> NDArray:
+    """``sequence``; a value that is not finite is refused by its place."""
+    wrong = ~np.isfinite(sequence)
     if wrong.any():
         step, channel = np.argwhere(wrong)[0]
         value = sequence[step, channel]
         raise ValueError(f"value {step + 1} of channel {channel + 1} is {value}, not finite")
-    return sequence.astype(np.float32)
+    return sequence
 
 
 def check_tags(path: Path, lines: Iterator[tuple[int, str]]) -> None:
     """Read up to ``@data``, and refuse what `read_ts` does not know."""
+    classes = False
     for at, line in lines:
         words = line.lower().split()
+        if words[:1] == ["@data"] and not classes:
+            raise ValueError(f"{path}, line {at}: no '@classLabel true' before it, so no classes")
         if words[:1] == ["@data"]:
             return
-        if words[:2] in (["@timestamps", "true"], ["@classlabel", "false"]):
+        if words[:2] in REFUSED:
             raise ValueError(f"{path}, line {at}: cannot read files with {line.strip()!r}")
+        classes = classes or words[:2] == ["@classlabel", "true"]
     raise ValueError(f"{path} has no @data")
 
 
@@ -167,16 +187,19 @@ def together(train: Labelled, test: Labelled) -> tuple[Labelled, Labelled]:
 
 
 def scaled(train: Labelled, test: Labelled) -> tuple[Labelled, Labelled]:
-    """Both with the mean and the deviation of each channel of the training data taken out."""
-    steps = np.concatenate(train.sequences)
+    """Both with the mean and the deviation of each channel of the training data taken out, as
+    float32; of a channel that is nearly constant, the mean alone."""
+    steps = np.concatenate(train.sequences).astype(np.float64)
     mean, spread = steps.mean(axis=0), steps.std(axis=0)
-    spread[spread == 0] = 1
+    spread[spread <= CONSTANT * np.abs(steps).max(axis=0)] = 1
     if test.sequences[0].shape[1] != len(mean):
         raise ValueError(
             f"the test has {test.sequences[0].shape[1]} channels, but the training {len(mean)}"
         )
     return tuple(
-        part._replace(sequences=[(sequence - mean) / spread for sequence in part.sequences])
+        part._replace(
+            sequences=[((one - mean) / spread).astype(np.float32) for one in part.sequences]
+        )
         for part in (train, test)
     )
 
@@ -231,4 +254,6 @@ def command_line() -> Parser:
 
 
 if __name__ == "__main__":
+    # A terminal that lacks a character shows another, rather than an error at the end.
+    sys.stdout.reconfigure(errors="replace")
     main()

@@ -5,14 +5,16 @@
     python examples/forecast.py --csv FILE --column NAME --season 12 --picture forecast.png
 
 The last fifth is held out. A network reads the series value by value, its state carried from
-beginning to end, and says by how much the next differs from the newest. Two forecasts stand beside
-it: naive, that the next value is like the newest, and seasonal naive, that it is like the one a
-season before. If no season is given, it is the lag at which the changes of the training part are
-most alike.
+beginning to end, and says by how much the next change differs from the mean change of the
+training part. Four forecasts stand beside it: naive, that the next value is like the newest;
+drift, naive and the mean change; seasonal naive, that it is like the one a season before; and
+seasonal drift, that one and the mean change of a season. If no season is given, it is the lag at
+which the changes of the training part are most alike.
 
 Values that are missing in the file (empty, NA, NaN, null, ?) are filled with the newest before
-them, and the network reads with each value whether it was missing. Missing values are no targets,
-neither in training nor in the test. Those before the first value are left out.
+them, for the network with the mean change since, and it reads with each value whether it was
+missing. Missing values are no targets, neither in training nor in the test. Those before the first
+value are left out.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from __future__ import annotations
 import argparse
 import csv
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -42,6 +45,12 @@ UPDATES = 25
 """Between two looks at the validation, at least."""
 NOISE, MISSING_SHARE = 0.15, 0.05
 """Of the generated series."""
+LARGEST, SMALLEST = 1e100, 1e-100
+"""Sizes of the values of a file that can be squared."""
+FURTHEST = 1e30
+"""What the network reads is at most so many times what is usual in the training part."""
+ROUNDING = 16 * np.finfo(np.float64).eps
+"""Changes that differ by less, beside the largest value, are the same."""
 MISSING_NAMES = {"", "na", "nan", "null", "none", "?"}
 NO_TARGET = float(np.finfo(np.float32).max)
 """Stands where there is no target."""
@@ -100,24 +109,43 @@ def generated(seed: int) -> NDArray:
 
 def read(path: Path, column: str) -> NDArray:
     """A column of a CSV file with a head, NaN where a value is missing."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file)
-        names = rows.fieldnames or []
-        if column not in names:
-            raise ValueError(f"{path} has no column {column!r}, but {', '.join(names) or 'none'}")
-        values = [number(row[column], f"{path}, line {rows.line_num}") for row in rows]
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            values = np.array(cells(path, csv.reader(file), column))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text: {error}") from error
     known = np.flatnonzero(~np.isnan(values))
-    values = np.array(values[known[0] if len(known) else 0 :])
+    values = values[known[0] if len(known) else 0 :]
     if len(values) < SHORTEST or len(known) < len(values) / 2:
         raise ValueError(
             f"{path} has {len(known)} values of {column!r} in {len(values)} rows, but {SHORTEST} "
             "rows are needed, and values in half of them"
         )
+    if 0 < np.nanmax(np.abs(values)) < SMALLEST:
+        raise ValueError(f"{path}: no value of {column!r} reaches {SMALLEST:g}; take another unit")
     return values
 
 
-def number(given: str | None, where: str) -> float:
-    text = (given or "").strip()
+def cells(path: Path, rows: Iterator[list[str]], column: str) -> list[float]:
+    """The numbers in a column. The head is the first row that is not blank."""
+    names = next(([name.strip() for name in row] for row in rows if any(map(str.strip, row))), [])
+    places = [place for place, name in enumerate(names) if name == column.strip()]
+    if not places:
+        raise ValueError(f"{path} has no column {column!r}, but {', '.join(names) or 'none'}")
+    if len(places) > 1:
+        counted = " and ".join(str(place + 1) for place in places)
+        raise ValueError(f"{path} has {len(places)} columns {column!r}: columns {counted}")
+    values = []
+    for row in filter(None, rows):
+        where = f"{path}, line {rows.line_num}"
+        if any(map(str.strip, row[len(names) :])):
+            raise ValueError(f"{where} has {len(row)} cells, but the head {len(names)}")
+        values.append(number(row[places[0]] if places[0] < len(row) else "", where))
+    return values
+
+
+def number(given: str, where: str) -> float:
+    text = given.strip()
     if text.lower() in MISSING_NAMES:
         return math.nan
     try:
@@ -126,6 +154,8 @@ def number(given: str | None, where: str) -> float:
         value = math.inf
     if math.isinf(value):
         raise ValueError(f"{where}: {text!r} is neither a number nor a missing value")
+    if abs(value) > LARGEST:
+        raise ValueError(f"{where}: {text} is beyond {LARGEST:g}; take another unit")
     return value
 
 
@@ -146,34 +176,66 @@ def likely_season(values: NDArray) -> int:
 class Prepared(NamedTuple):
     """What the network reads and what it should say, step by step; n = N - 1.
 
-    x : (n, 3), the value, whether it was missing, and what the next change was a season ago.
-    targets : (n, 1), the next change, NO_TARGET where the next value is missing.
+    x : (n, 3), the value without the drift, whether it was missing, and the next change, without
+        the drift too, if the next value is as a season ago.
+    targets : (n, 1), the next change without the drift, NO_TARGET where the next value is missing.
     truth : (n,), the next value, NaN where it is missing.
-    naive, seasonal : (n,), what the two simple forecasts say of it.
+    simple : name -> (n,), what a simple forecast says of it.
     unit : of changes.
     """
 
     x: NDArray
     targets: NDArray
     truth: NDArray
-    naive: NDArray
-    seasonal: NDArray
+    simple: dict[str, NDArray]
     unit: float
 
 
 def prepare(values: NDArray, season: int, fitted: int) -> Prepared:
     """All scaled by what the first ``fitted`` values show."""
-    full, missing = filled(values), np.isnan(values)
-    truth, naive = values[1:], full[:-1]
-    seasonal = naive.copy()
-    seasonal[season - 1 :] = full[:-season]
-    unit, spread = np.nanstd((truth - naive)[: fitted - 1]), full[:fitted].std()
-    if not unit > 0:
-        raise ValueError("the series never changes")
-    level = (naive - full[:fitted].mean()) / spread
-    x = np.column_stack([level, missing[:-1], (seasonal - naive) / unit]).astype(np.float32)
-    targets = np.where(missing[1:], NO_TARGET, (truth - naive) / unit).astype(np.float32)
-    return Prepared(x, targets[:, np.newaxis], truth, naive, seasonal, float(unit))
+    steps, drift = np.arange(len(values)), mean_change(values[:fitted])
+    rest, missing = values - drift * steps, np.isnan(values)
+    full, truth, trend = filled(rest), rest[1:], drift * steps[1:]
+    newest, before = full[:-1], season_before(full, season)
+    unit, spread = np.nanstd((truth - newest)[: fitted - 1]), full[:fitted].std()
+    check_changes(unit, drift, values[:fitted])
+    level = (newest - full[:fitted].mean()) / spread
+    x = np.column_stack([level, missing[:-1], (before - newest) / unit])
+    targets = np.where(missing[1:], 0, (truth - newest) / unit)
+    far = np.maximum(np.abs(x).max(axis=1), np.abs(targets)) > FURTHEST
+    if far.any():
+        value = filled(values)[1:][far.argmax()]
+        raise ValueError(f"{value:g} is too far from the first {fitted} values, those for training")
+    targets[missing[1:]] = NO_TARGET
+    naive = filled(values)
+    simple = {
+        "naive": naive[:-1],
+        "drift": newest + trend,
+        "seasonal naive": season_before(naive, season),
+        "seasonal drift": before + trend,
+    }
+    as_read = x.astype(np.float32), targets[:, np.newaxis].astype(np.float32)
+    return Prepared(*as_read, values[1:], simple, float(unit))
+
+
+def mean_change(values: NDArray) -> float:
+    """Of a step, from the first value, which is there, to the last that is."""
+    last = np.flatnonzero(~np.isnan(values))[-1]
+    return float((values[last] - values[0]) / last)
+
+
+def season_before(full: NDArray, season: int) -> NDArray:
+    """(n,), a season before each next value; in the first season the newest value."""
+    return np.concatenate([full[: season - 1], full[:-season]])
+
+
+def check_changes(unit: float, drift: float, values: NDArray) -> None:
+    """Refuse values that say nothing but how large each change is."""
+    same = ROUNDING * np.nanmax(np.abs(values))
+    if unit > same:
+        return
+    how = f"change by {drift:g} at every step" if abs(drift) > same else "never change"
+    raise ValueError(f"the first {len(values)} values, those for training, {how}: nothing to learn")
 
 
 def learn(series: Prepared, trained: int, options: argparse.Namespace) -> NDArray:
@@ -187,7 +249,7 @@ def learn(series: Prepared, trained: int, options: argparse.Namespace) -> NDArra
     whole = bptt.Stream(series.x, 1, series.targets)
     layers = [bptt.GRU(3, options.units), bptt.Linear(options.units, 1)]
     model = bptt.Model(layers, seed=options.seed)
-    # At first the network says what the naive forecast says.
+    # At first the network says what the drift forecast says.
     model.params["1.W"][...] = 0
     truncation = bptt.TBPTT(50, 100)
     trainer = bptt.Trainer(
@@ -200,7 +262,7 @@ def learn(series: Prepared, trained: int, options: argparse.Namespace) -> NDArra
     passes = math.ceil(UPDATES / math.ceil(train.steps / truncation.k1))
     best, kept, seen = math.inf, None, slice(inner - 1, trained - 1)
     for epoch in range(0, options.epochs, passes):
-        said = series.naive + series.unit * bptt.predict(model, whole)[:, 0]
+        said = series.simple["drift"] + series.unit * bptt.predict(model, whole)[:, 0].astype(float)
         error = rmse(said[seen], series.truth[seen])
         print(
             f"{epoch:4} epochs, {trainer.seconds:5.1f} s, validation RMSE {error:.4g}", flush=True
@@ -224,14 +286,21 @@ def rmse(said: NDArray, truth: NDArray) -> float:
 def report(series: Prepared, said: NDArray, trained: int) -> None:
     """The errors of all forecasts of the part that was held out."""
     test = slice(trained - 1, None)
-    forecasts = {"network": said, "naive": series.naive, "seasonal naive": series.seasonal}
+    forecasts = {"network": said, **series.simple}
     errors = {name: rmse(one[test], series.truth[test]) for name, one in forecasts.items()}
-    simple = min(errors["naive"], errors["seasonal naive"])
     print("\nforecast           RMSE   of naive's")
     for name, error in errors.items():
-        print(f"{name:14} {error:8.4g} {error / errors['naive']:11.0%}")
-    verdict = "better" if errors["network"] < simple else "no better"
-    print(f"\nthe network is {verdict} than both simple forecasts")
+        share = f"{error / errors['naive']:.0%}" if errors["naive"] else "-"
+        print(f"{name:14} {error:8.4g} {share:>11}")
+    best = min(series.simple, key=errors.get)
+    said = verdict(errors["network"], errors[best])
+    print(f"\nthe network is {said} the best of the others, {best}")
+
+
+def verdict(error: float, other: float) -> str:
+    if error < 0.99 * other:
+        return "better than"
+    return "worse than" if error > 1.01 * other else "about as good as"
 
 
 def draw(series: Prepared, said: NDArray, trained: int, path: Path) -> None:
@@ -265,6 +334,10 @@ def check(options: argparse.Namespace) -> None:
     for name in ("epochs", "patience"):
         if getattr(options, name) < 1:
             raise ValueError(f"--{name} must be at least 1, got {getattr(options, name)}")
+    if options.picture is not None:
+        options.picture.parent.mkdir(parents=True, exist_ok=True)
+        if options.picture.is_dir():
+            raise IsADirectoryError(f"Is a directory: {options.picture}")
 
 
 def command_line() -> Parser:
@@ -283,4 +356,6 @@ def command_line() -> Parser:
 
 
 if __name__ == "__main__":
+    # A terminal that lacks a character shows another, rather than an error at the end.
+    sys.stdout.reconfigure(errors="replace")
     main()

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from pydoc_data.topics import topics
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import numpy as np
@@ -90,9 +90,9 @@ def check(options: argparse.Namespace) -> None:
 def read_text(path: Path | None) -> str:
     """The text in a file, or the topics of Python's own documentation."""
     if path is None:
-        return "\n\n".join(topics[name] for name in sorted(topics))
+        return bptt.datasets.pydoc_text()
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text: {error}") from error
 
@@ -324,4 +324,6 @@ def positive(kind: Callable[[str], float]) -> Callable[[str], float]:
 
 
 if __name__ == "__main__":
+    # A terminal that lacks a character shows another, rather than an error at the end.
+    sys.stdout.reconfigure(errors="replace")
     main()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,9 @@ def run(options: argparse.Namespace) -> None:
     if options.steps < 1 or not 0 < options.rate < math.inf:
         given = f"--steps {options.steps} and --rate {options.rate:g}"
         raise ValueError(f"{given} must be positive and finite")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    if options.out.is_dir():
+        raise IsADirectoryError(f"Is a directory: {options.out}")
     chosen = policies(options.seed)
     sensitivities = np.array([sensitivity(k) for k in range(1, LONGEST + 1)])
     print_sensitivities(sensitivities)
@@ -226,7 +230,6 @@ def draw(sensitivities: NDArray, runs: Mapping[str, Run], path: Path) -> None:
         ax.grid(color="#dddddd", linewidth=0.6)
         ax.set_axisbelow(True)
         ax.spines[["top", "right"]].set_visible(False)
-    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150, format="png")
     pyplot.close(figure)
 
@@ -286,4 +289,6 @@ def command_line() -> Parser:
 
 
 if __name__ == "__main__":
+    # A terminal that lacks a character shows another, rather than an error at the end.
+    sys.stdout.reconfigure(errors="replace")
     main()

@@ -150,7 +150,6 @@ def test_rnn_cells_in_several_layers(text, tmp_path):
 
 def test_the_text_of_every_machine_is_long_enough():
     text = char_lm.read_text(None)
-    assert len(text) > 300_000
     char_lm.split(bptt.Vocabulary.of(text).encode(text), batch=50)
 
 
@@ -163,6 +162,17 @@ def test_the_flow_is_that_of_the_newest_losses(characters, steps):
     assert np.flatnonzero(losses).tolist() == list(range(steps))[-(steps // 3) :]
     assert flow.norms["1.h"].shape == (steps, min(steps, 20))
     assert flow.window == 10
+
+
+def test_a_mark_of_the_encoding_is_no_character(tmp_path):
+    (tmp_path / "text").write_text("to be", encoding="utf-8-sig")
+    assert char_lm.read_text(tmp_path / "text") == "to be"
+
+
+@pytest.mark.parametrize("temperature", [1e-320, float("inf")])
+def test_no_temperature_is_too_much(temperature):
+    likely = char_lm.softmax(np.array([1.0, 3.0, 2.0], np.float32), temperature)
+    assert likely == pytest.approx([0, 1, 0] if temperature < 1 else [1 / 3] * 3)
 
 
 def test_a_low_temperature_takes_the_likeliest():
@@ -203,6 +213,7 @@ def test_wrong_input_gets_one_line(options, says, text, tmp_path, capsys):
     [
         ("--hidden 8", "--hidden does not go with --load"),
         ("--text {text}", "say for how many --epochs"),
+        ("--seed -1", "--seed must not be negative, got -1"),
         ("--text {other} --epochs 1", "which is not among the"),
     ],
 )

@@ -56,6 +56,30 @@ def test_channels_are_scaled_by_the_training_data():
     assert two.sequences[3] == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
+def test_a_mark_of_the_encoding_is_no_part_of_the_first_tag(file, tmp_path):
+    path = tmp_path / "b.ts"
+    path.write_text("@classLabel true\n@data\n1:a\n", encoding="utf-8-sig")
+    assert example.read_ts(path).kinds == ["a"]
+    path.write_text("@classLabel false\n@classLabel true\n@data\n1:a\n", encoding="utf-8-sig")
+    with pytest.raises(ValueError, match="line 1: cannot read files with '@classLabel false'"):
+        example.read_ts(path)
+
+
+@pytest.mark.parametrize("value", [0.1, -1000.1, 1e9, 1e-20, 0.0])
+def test_a_channel_that_is_nearly_constant_is_not_blown_up(value):
+    rng = np.random.default_rng(0)
+    for wobble, deviation in ((0, 1), (1e-8, 1), (1e-3, abs(value) * 1e-3)):
+        noise = 1 + wobble * rng.normal(size=(2000, 1))
+        train = example.Labelled([value * noise], np.zeros(1, int), ["a"])
+        test = example.Labelled([np.array([[value], [value + 1]])], np.zeros(1, int), ["a"])
+        _, found = example.scaled(train, test)
+        assert found.sequences[0].dtype == np.float32
+        less, more = found.sequences[0][:, 0].astype(float)
+        assert abs(less) < 0.1
+        if value:
+            assert more - less == pytest.approx(1 / deviation, rel=0.1)
+
+
 def test_tones_are_of_unequal_length_and_of_all_kinds():
     found = example.generated(200, 0)
     lengths = {len(sequence) for sequence in found.sequences}
@@ -98,6 +122,11 @@ def test_a_fifth_of_one_file_is_held_out(file, capsys):
     [
         ([], TAGS, "has no sequence after @data"),
         (["1:a"], "@problemName x\n", "has no @data"),
+        (["1:2.5"], "\n@targetLabel true\n@data\n", "line 2: cannot read files with '@targetLabel"),
+        (["1:2.5"], "\n@problemName x\n@data\n", "line 3: no '@classLabel true' before it"),
+        (["1:a", "1: "], TAGS, "line 7 has no class"),
+        (["1:a", "1:?"], TAGS, "line 7 has no class"),
+        (["1:a", "1e301:b"], TAGS, "line 7 has values beyond 1e+30; take another unit"),
         (["1:a"], "@timeStamps true\n@data\n", "line 1: cannot read files with '@timeStamps true'"),
         (["1:a"], "@classLabel false\n@data\n", "line 1: cannot read files with"),
         (["1,2:a", "1,?:a"], TAGS, "line 7: could not convert string to float: '?'"),
@@ -120,7 +149,9 @@ def test_files_that_cannot_be_used_get_one_line(lines, tags, says, file, capsys)
         ("--ts {a} --epochs 0", "--epochs must be at least 1, got 0"),
         ("--ts {a} --test {b}", "classes that the training has not: ['z']"),
         ("--ts {a} --test {c}", "the test has 2 channels, but the training 1"),
+        ("--ts {a} --seed -1", "--seed must not be negative, got -1"),
         ("--ts {a}x", "No such file"),
+        ("--ts {d}", "d.ts is not UTF-8 text"),
         ("--ts {a} --units 0", "n must be a positive integer, got 0"),
     ],
 )
@@ -129,5 +160,7 @@ def test_wrong_input_gets_one_line(options, says, file, capsys):
         "a": file(["1:a", "2:b"], name="a.ts"),
         "b": file(["1:z"], name="b.ts"),
         "c": file(["1:1:a"], name="c.ts"),
+        "d": file(["1:a"], name="d.ts"),
     }
+    paths["d"].write_bytes(b"\xff\xfe")
     assert says in refused(example, capsys, *options.format(**paths).split())

@@ -157,7 +157,9 @@ def test_wrong_input_gets_one_line(options, says, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         example.main(options.format(folder=tmp_path).split())
     assert stopped.value.code == 2
-    lines = capsys.readouterr().err.splitlines()
+    out, err = capsys.readouterr()
+    assert not out
+    lines = err.splitlines()
     assert len(lines) == 1
     assert says in lines[0]
 
