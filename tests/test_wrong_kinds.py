@@ -170,6 +170,45 @@ CALLS = {
 }
 
 
+def pictures():
+    """What is drawn, by the function that draws it."""
+    drawn, run = ids(), trainer()
+    run.fit(stream(), 2, progress=False)
+    flow = bptt.gradient_flow(drawn, bptt.CrossEntropy(), X, X)
+    found = bptt.histories(drawn, X)
+    report = bptt.truncation_report(drawn, bptt.CrossEntropy(), stream(), [2, 4])
+    plot = bptt.plot
+    return {
+        plot.activations: {"values": found["1.h"], "lane": 0, "text": None},
+        plot.characters: {"text": "abcd", "values": np.ones(4), "width": 60},
+        plot.flow_over_training: {"flows": {1: flow}, "name": None},
+        plot.gradient_flow: {"flow": flow, "window": None, "names": None},
+        plot.gradient_map: {"flow": flow, "name": None},
+        plot.lyapunov: {"spectrum": bptt.jacobian_spectrum(drawn, X[:, :1])},
+        plot.parameters: {"watch": run.watch()},
+        plot.saturation: {"histories": found},
+        plot.spectrum: {"what": drawn, "layer": None},
+        plot.training: {"history": run.history, "against": "updates"},
+        plot.truncation_report: {"report": report},
+    }
+
+
+def test_pictures_of_wrong_things_are_refused_too():
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    found = []
+    for draw, given in pictures().items():
+        for argument in (*given, "ax"):
+            for junk in JUNK:
+                try:
+                    draw(**(given | {argument: junk}))
+                except (TypeError, ValueError):
+                    pass
+                except Exception as error:
+                    found.append(f"{draw.__name__}({argument}={junk!r:.40}): {error!r:.150}")
+                pyplot.close("all")
+    assert not found, "\n" + "\n".join(found)
+
+
 @pytest.mark.parametrize("name", CALLS)
 def test_wrong_arguments_are_refused_with_a_type_or_value_error(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import check_kind
 from ..requirements import check_version
 
 if TYPE_CHECKING:
@@ -30,8 +31,17 @@ BEHIND_TEXT = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1
 
 
 def new_axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
-    """``ax``, or the Axes of a new figure of ``size`` inches."""
+    """``ax``, or the Axes of a new figure of ``size`` inches.
+
+    Raises
+    ------
+    ImportError : if there is no matplotlib, or too old a one.
+    TypeError : if ``ax`` is something else.
+    """
     if ax is not None:
+        from matplotlib.axes import Axes
+
+        check_kind("ax", ax, Axes)
         return ax
     try:
         from matplotlib import pyplot

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import check_word
+from ..checks import check_kind, check_word
+from ..history import History
 from .panels import panels
 from .style import ACCENT, BEHIND_TEXT, INK, PALE, dress, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from ..history import History
 
 __all__ = ["training"]
 
@@ -43,6 +42,7 @@ def training(
     ImportError : if matplotlib is not installed.
     ValueError : if the history has no update, or ``against`` is neither word.
     """
+    check_kind("history", history, History)
     check_word("against", against, ("updates", "seconds"))
     columns = history.to_arrays()
     if not len(columns["update"]):

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import check_kind
+from ..report import TruncationReport
 from .style import ACCENT, BEHIND_TEXT, PALE, by_depth, dress, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from ..report import TruncationReport
 
 __all__ = ["truncation_report"]
 
@@ -37,6 +37,7 @@ def truncation_report(report: TruncationReport, ax: Axes | None = None) -> Axes:
     ------
     ImportError : if matplotlib is not installed.
     """
+    check_kind("report", report, TruncationReport)
     ax = new_axes(ax, (8.5, 4.4))
     k1, k2 = np.array(report.windows).T
     chunks = k1 == k2
