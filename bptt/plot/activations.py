@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import numbers_of
+from ..checks import check_natural
 from .colours import around_zero, from_zero
 from .signs import place_of_one, visible
 from .style import dress, new_axes
@@ -70,7 +71,7 @@ def _one_lane(values: ArrayLike, lane: int) -> NDArray:
         raise ValueError(f"values must be (T, B, H) or (T, H), got shape {given.shape}")
     if given.ndim == 2:
         given = given[:, np.newaxis]
-    if not 0 <= lane < given.shape[1]:
+    if not check_natural("lane", lane) < given.shape[1]:
         raise ValueError(f"lane must be below {given.shape[1]}, got {lane}")
     return given[:, lane]
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import numbers_of
+from ..checks import check_kind
 from .panels import panels
 from .style import ACCENT, INK, new_axes
 
@@ -60,6 +61,7 @@ def saturation(histories: Mapping[str, ArrayLike], ax: Axes | None = None) -> Ax
 
 def _gates(histories: Mapping[str, ArrayLike]) -> dict[str, dict[str, NDArray]]:
     """Layer, and direction -> gate -> (N,) activations."""
+    check_kind("histories", histories, Mapping)
     rows: dict[str, dict[str, NDArray]] = {}
     for name, given in histories.items():
         layer, _, what = name.rpartition(".")

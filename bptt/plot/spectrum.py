@@ -89,7 +89,7 @@ def _recurrent(model: Model, layer: int | None) -> int:
         raise ValueError(f"{model} has no recurrent layer")
     if layer is None:
         return recurrent[-1]
-    if layer not in recurrent:
+    if isinstance(layer, bool) or layer not in recurrent:
         known = " or ".join(map(str, recurrent))
         raise ValueError(f"layer must be a recurrent one of the model, {known}, got {layer!r}")
-    return layer
+    return int(layer)

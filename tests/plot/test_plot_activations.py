@@ -70,7 +70,7 @@ def test_characters_stand_beneath_their_steps():
         (np.zeros(3), {}, r"values must be \(T, B, H\) or \(T, H\), got shape \(3,\)"),
         (np.zeros((0, 3)), {}, r"got shape \(0, 3\)"),
         (SIGNED, {"lane": 2}, "lane must be below 2, got 2"),
-        (SIGNED, {"lane": -1}, "lane must be below 2, got -1"),
+        (SIGNED, {"lane": -1}, "lane must be an integer from 0 on, got -1"),
         (SIGNED, {"text": "abc"}, "each of the 4 steps, got 3 characters"),
     ],
 )
