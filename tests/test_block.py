@@ -78,10 +78,10 @@ def test_what_is_assigned_is_copied_into_the_vector():
     ("given", "message"),
     [
         ([1, 2, 3], r"has shape \(.*\), got \(3,\)"),
-        (None, r"has shape \(.*\), got \(\)"),
-        (1j, "holds float32, got complex128"),
-        ("x", "holds float32, got <U1"),
-        (object(), "holds float32, got object"),
+        (None, "must be an array, got None"),
+        (1j, r"must hold numbers, got .* of complex128"),
+        ("x", r"must hold numbers, got .* of <U1"),
+        (object(), r"must hold numbers, got .* of object"),
     ],
 )
 def test_what_does_not_fit_changes_nothing(given, message):

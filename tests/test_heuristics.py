@@ -47,8 +47,10 @@ DIVISION = {f"division.{name}" for name in ("_START", "_MEETING", "_LISTED", "_R
             "_UNEVEN")}  # fmt: skip
 """What `best_division` weighs."""
 NO_LIMITS = {
-    "decay._TINY", "files._VERSION", "flow._FEW", "flow._GROWS", "flow._TINY",
-    "layers.bidirectional._SALT", "layers.lstm_plain.LEAST", "pool._LEAVE", "pool._TURN",
+    "decay._TINY", "files._VERSION", "flow._FEW", "flow._GROWS", "flow._SHORT",
+    "flow._TINY",
+    "layers.bidirectional._SALT", "layers.lstm_plain.LEAST", "optimizers.base.PIECE",
+    "pool._LEAVE", "pool._TURN",
     "regularize._SALT", "report._SAMPLES", "report._STEPS", "rtrl._MOST",
     "truncation.random._BLOCK",
 }  # fmt: skip

@@ -139,7 +139,7 @@ def test_these_runs_have_it_all(unbroken):
     """They stop early, after the rate was reduced, and break off before and after the best."""
     for found in unbroken.values():
         assert "of epoch 10, which is restored" in found["stopped"]
-        assert len(found["epochs"]) == 13
+        assert len(found["epochs"]) == 15
         rates = [dict(row)["rate"] for row in found["epochs"]]
         assert rates[-1] < max(rates)
         assert len(found["updates"]) == len(found["epochs"]) * 7 // 3
