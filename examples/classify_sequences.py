@@ -136,13 +136,11 @@ def read_ts(path: Path) -> Labelled:
         *channels, name = line.strip().split(":")
         try:
             values = [[float(value) for value in channel.split(",")] for channel in channels]
-            sequence = finite(np.array(values).T)
+            sequence = usable(np.array(values).T)
         except ValueError as error:
             raise ValueError(f"{path}, line {at}: {error}") from error
         if sequence.ndim != 2 or sequence.shape[1] != np.shape(sequences[:1] or [sequence])[2]:
             raise ValueError(f"{path}, line {at} has {len(channels)} channels, unlike the first")
-        if np.abs(sequence).max() > LARGEST:
-            raise ValueError(f"{path}, line {at} has values beyond {LARGEST:g}; take another unit")
         if name.strip() in ("", "?"):
             raise ValueError(f"{path}, line {at} has no class")
         sequences.append(sequence)
@@ -153,13 +151,13 @@ def read_ts(path: Path) -> Labelled:
     return Labelled(sequences, np.array([kinds.index(name) for name in names]), kinds)
 
 
-def finite(sequence: NDArray) -> NDArray:
-    """``sequence``; a value that is not finite is refused by its place."""
-    wrong = ~np.isfinite(sequence)
+def usable(sequence: NDArray) -> NDArray:
+    """``sequence``; a value that is not finite or too large is refused by its place."""
+    wrong = ~(np.abs(sequence) <= LARGEST)
     if wrong.any():
         step, channel = np.argwhere(wrong)[0]
-        value = sequence[step, channel]
-        raise ValueError(f"value {step + 1} of channel {channel + 1} is {value}, not finite")
+        value = f"value {step + 1} of channel {channel + 1} is {sequence[step, channel]}"
+        raise ValueError(f"{value}, but must be a finite number up to {LARGEST:g}")
     return sequence
 
 

@@ -126,7 +126,7 @@ def test_a_fifth_of_one_file_is_held_out(file, capsys):
         (["1:2.5"], "\n@problemName x\n@data\n", "line 3: no '@classLabel true' before it"),
         (["1:a", "1: "], TAGS, "line 7 has no class"),
         (["1:a", "1:?"], TAGS, "line 7 has no class"),
-        (["1:a", "1e301:b"], TAGS, "line 7 has values beyond 1e+30; take another unit"),
+        (["1:a", "1e301:b"], TAGS, "line 7: value 1 of channel 1 is 1e+301, but"),
         (["1:a"], "@timeStamps true\n@data\n", "line 1: cannot read files with '@timeStamps true'"),
         (["1:a"], "@classLabel false\n@data\n", "line 1: cannot read files with"),
         (["1,2:a", "1,?:a"], TAGS, "line 7: could not convert string to float: '?'"),
@@ -134,7 +134,8 @@ def test_a_fifth_of_one_file_is_held_out(file, capsys):
         (["1,2:1,2:a", "1,2:a"], TAGS, "line 7 has 1 channels, unlike the first"),
         (["a"], TAGS, "line 6 has 0 channels"),
         (["1:a"], TAGS, "has one sequence; a part is needed for the test"),
-        (["1:b", "1,2:1,nan:a"], TAGS, "line 7: value 2 of channel 2 is nan, not finite"),
+        (["1:b", "1,2:1,nan:a"], TAGS, "line 7: value 2 of channel 2 is nan, but must"),
+        (["1,-1e39:a", "1:b"], TAGS, "is -1e+39, but must be a finite number up to 1e+30"),
     ],
 )
 def test_files_that_cannot_be_used_get_one_line(lines, tags, says, file, capsys):
