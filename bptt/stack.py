@@ -58,7 +58,8 @@ class Stack:
         lookup_ids: int,
         crew: Crew,
     ) -> None:
-        self.layers, self._x, self._marked = layers, x, (room.fresh, room.skip)
+        self.layers, self._x = layers, x
+        self._fresh, self._skip = room.fresh, room.skip
         self.tapes: list[Tape] = []
         for i, (layer, above) in enumerate(zip(layers, [*layers[1:], None], strict=True)):
             below = self.tapes[-1].y if self.tapes else x
@@ -96,17 +97,13 @@ class Stack:
         """Run steps ``first`` to ``last`` through ``count`` layers, or all, from the input up."""
         if weights is not self._weights:
             self._forget(weights, self._grads)
-        key = first, last, count, *self._said()
+        fresh, skip = self._fresh, self._skip
+        key = first, last, count, fresh.some, skip.some, skip.stops
         calls = self._forward.get(key)
         if calls is None:
             listed = self._forward_calls(weights, first, last, count)
             calls = self._forward.keep(key, listed)
         perform(calls)
-
-    def _said(self) -> tuple[bool, bool, bool]:
-        """What lists depend on of the steps' marks."""
-        fresh, skip = self._marked
-        return fresh.some, skip.some, skip.stops
 
     def renew(self, weights: ModelWeights, first: int, last: int) -> None:
         """Write anew what the layer above looks up, if it does: rows of the table of today, also at
@@ -139,13 +136,13 @@ class Stack:
         errors: Mapping[str, NDArray] | None,
     ) -> int:
         """As `Window.go_back`."""
+        fresh, skip = self._fresh, self._skip
         if errors is not None:
             self._take(errors)
-            skip = self._marked[1]
             skip.stops = skip.some  # What arrives in a lane that is skipped has to be put aside.
         if weights is not self._weights or grads is not self._grads:
             self._forget(weights, grads)
-        key = steps, want_dx, *self._said(), errors is None
+        key = steps, want_dx, fresh.some, skip.some, skip.stops, errors is None
         listed = self._backward.get(key)
         if listed is None:
             made = self._backward_calls(weights, grads, steps, want_dx, errors is None)

@@ -214,7 +214,7 @@ class Workers:
 
         self._pack(back=True)
         self._run(work, len(self.windows))
-        self.kept = min(reach.keep, self.kept + len(batch.x))
+        self.kept = min(reach.keep, self.kept + len(batch.x)) if reach.keep else 0
         self._add_gradients()
         return math.fsum(self._losses)
 
