@@ -43,6 +43,9 @@ WRONG = [
     ({"loss": "mse"}, TypeError, "loss must be a Loss, got 'mse'"),
     ({"optimizer": 1e-3}, TypeError, "optimizer must be a Optimizer"),
     ({"truncation": (5, 5)}, TypeError, "truncation must be a Truncation"),
+    ({"optimizer": Adam(eps=1e-60)}, ValueError, "eps of Adam is 1e-60, which is 0.0 in float32"),
+    ({"clip": ClipNorm(1e-60)}, ValueError, "norm of ClipNorm is 1e-60, which is 0.0 in float32"),
+    ({"truncation": TBPTT(2, 2, clip_delta=1e-60)}, ValueError, "clip_delta is 1e-60, which is 0"),
     ({"clip": 5.0}, TypeError, "clip must be a Clip or None, got 5.0"),
     ({"regularizers": [3]}, TypeError, "regularizers must be penalties or noise, got 3"),
     ({"regularizers": [L2(0.1, "9.W")]}, ValueError, "names '9.W'"),
@@ -57,8 +60,8 @@ WRONG = [
 @pytest.mark.parametrize(("change", "error", "said"), WRONG)
 def test_what_cannot_be_is_refused_as_by_the_constructor(change, error, said):
     with pytest.raises(error, match=said):
-        a_trainer(**change)
-    trainer, whole = a_trainer(), a_trainer()
+        a_trainer("float32", **change)
+    trainer, whole = (a_trainer("float32") for _ in range(2))
     next(trainer.steps(STREAM))
     ((name, value),) = change.items()
     before = getattr(trainer, name)
