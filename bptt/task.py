@@ -72,7 +72,7 @@ class Batch(NamedTuple):
         if marks.skip is not None:
             valid = valid & ~marks.skip[len(x) - len(targets) :]
         marks = marks._replace(resets=marks_of("resets", marks.resets, x.shape[:2]))
-        return cls(x, targets, valid, int(np.count_nonzero(valid)), marks.or_nothing())
+        return cls(x, targets, valid, int(np.count_nonzero(valid)), marks.settled().or_nothing())
 
     def part(self, first: int, last: int) -> Batch:
         """Lanes ``first`` to ``last`` of it."""

@@ -172,6 +172,15 @@ def test_errors_are_bounded_as_if_they_were_not_there(memory):
     check(STACKS[9], 9, 5, some_marks(9, 5), memory=memory, clip_delta=0.02)
 
 
+@pytest.mark.parametrize("memory", [None, "sqrt"])
+def test_a_sequence_that_begins_in_a_gap(memory):
+    """Far enough before the lane goes on to lie in another stretch."""
+    resets, skip = np.zeros((2, 6, 2), bool)
+    resets[2, 1] = skip[:4, 1] = True
+    for layers in STACKS:
+        check(layers, 6, 2, (resets, skip), memory=memory)
+
+
 @settings(max_examples=few(60))
 @given(
     layers=st.sampled_from(STACKS + WHOLE),

@@ -27,6 +27,17 @@ class Marks(NamedTuple):
         """`NOTHING` itself, if that is what they say."""
         return NOTHING if all(marks is None for marks in self) else self
 
+    def settled(self) -> Marks:
+        """With a reset also where a lane goes on, if one lies among the skipped steps before."""
+        if self.resets is None or self.skip is None:
+            return self
+        resets, begins = self.resets.copy(), np.zeros(self.resets.shape[1], np.bool_)
+        for t, skipped in enumerate(self.skip):
+            begins |= resets[t]
+            resets[t] |= begins & ~skipped
+            begins &= skipped
+        return self._replace(resets=resets)
+
     def steps(self, first: int, last: int) -> Marks:
         """Those of steps ``first`` to ``last``."""
         if self is NOTHING:

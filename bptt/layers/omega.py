@@ -64,8 +64,7 @@ class OmegaTape(Tape):
         if not self.keys.rows[first:last].any():
             return
         limits = _least(dz.dtype), steps.clip_delta
-        marks = self.fresh.rows, self.skip.rows
-        _find_units(dz, self.norms, limits, *marks, first, last, self.units)
+        _find_units(dz, self.norms, limits, self.fresh.rows, first, last, self.units)
         wh.error_products(self.units, first, last, self.backs)()
         _weigh(self.backs, first, last)
         own, bias = np.empty_like(dwh), np.empty_like(dwh[0])
@@ -81,18 +80,16 @@ def _least(dtype: DTypeLike) -> float:
 
 
 @kernel
-def _find_units(dz, norms, limits, fresh, skip, first, last, units):
-    """dz (K, B, Hp), norms (K, B), ‖δ_t‖ before it is bounded, fresh and skip (K, B) in; units out.
+def _find_units(dz, norms, limits, fresh, first, last, units):
+    """dz (K, B, Hp) in; norms (K, B) in, ‖δ_t‖ before it is bounded; fresh (K, B) in; units out.
 
     limits : the least norm that counts, and the bound.
     """
     least, bound = limits
-    for b in range(dz.shape[1]):
-        begins = False
-        for t in range(first, last):
-            begins = fresh[t, b] or (begins and skip[t - 1, b])
+    for t in range(first, last):
+        for b in range(dz.shape[1]):
             norm = min(norms[t, b], bound)
-            kept = norm >= least and not begins
+            kept = norm >= least and not fresh[t, b]
             for j in range(dz.shape[2]):
                 units[t, b, j] = dz[t, b, j] / norm if kept else 0.0
 
