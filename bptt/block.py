@@ -54,6 +54,7 @@ class Block(Arrays):
 
     Raises
     ------
+    DataError : if what is assigned has a masked number.
     ShapeError : if ``flat`` does not fit the shapes; or if what is assigned has another shape, or
         holds no real numbers.
     """
@@ -155,13 +156,12 @@ def _write(name: str, to: NDArray, value: ArrayLike) -> None:
 
     Raises
     ------
+    DataError : if a number is masked.
     ShapeError : if it has another shape, or holds no real numbers.
     """
     value = numbers_of(name, value)
     if value.shape != to.shape:
         raise ShapeError(f"{name} has shape {to.shape}, got {value.shape}")
-    if not np.can_cast(value.dtype, to.dtype, "same_kind"):
-        raise ShapeError(f"{name} holds {to.dtype}, got {value.dtype}")
     to[...] = value
 
 
