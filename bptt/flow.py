@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .arrays import numbers_of
-from .checks import check_count, check_kind
+from .checks import check_count, check_flag, check_kind
 from .decay import decay_rate
 from .layers.marks import Marks
 from .layers.tape import Span
@@ -181,6 +181,7 @@ def gradient_flow(
     """
     check_kind("model", model, Model)
     check_kind("loss", loss, Loss)
+    check_flag("per_lane", per_lane)
     for name, value in (("lags", lags), ("window", window)):
         if value is not None:
             check_count(name, value)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import check_seed
+from ..checks import check_flag, check_seed
 from .column import IGNORE, whole
 from .laid import laid_sequences, laid_targets
 from .names import Entry
@@ -80,6 +80,8 @@ class Padded(Source):
         burn_in: int = 0,
     ) -> None:
         check_seed(seed)
+        check_flag("bucket", bucket)
+        check_flag("shuffle", shuffle)
         self.column, self.lengths, self.skip = laid_sequences(sequences, skip)
         self.count = len(self.lengths)
         self.batch = self.count if batch is None else whole("batch", batch, at_least=1)
