@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
 from tqdm import tqdm
 
+from .checks import check_count
 from .data import Source
 from .history import History
 from .outcome import Epoch
@@ -24,8 +24,7 @@ def fit(
     trainer: Trainer, train: Source, epochs: int, validation: Source | None, progress: bool
 ) -> History:
     """What `Trainer.fit` does."""
-    if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 1:
-        raise ValueError(f"epochs must be a positive integer, got {epochs!r}")
+    epochs = check_count("epochs", epochs)
     check_learnable(train, trainer.model, trainer.loss, trainer.truncation)
     if validation is not None:
         check_fit(validation, trainer.model, trainer.loss)

@@ -303,9 +303,8 @@ class Trainer(Settings, Copied):
     def evaluate(self, stream: Source) -> float:
         """The mean loss per valid target over ``stream``, without label smoothing.
 
-        The state begins at zero and is carried.
-        Neither the parameters nor a pass under way change. Memory does not grow with the stream,
-        unless a layer reads whole sequences.
+        The state begins at zero and is carried. Neither the parameters nor a pass under way change.
+        Memory does not grow with the stream, unless a layer reads whole sequences.
 
         Raises
         ------

@@ -118,6 +118,18 @@ def assert_close(got, want, rel=EXACT, name=""):
     assert difference <= rel * np.abs(want).max(initial=0) + 1e-300, (name, difference)
 
 
+def assert_goes_on(trainer, path, stream, updates):
+    """What `save` wrote to ``path`` goes on as ``trainer`` itself, bit for bit; it is returned."""
+    trainer.save(path)
+    other = bptt.Trainer.load(path)
+    for _ in range(updates):
+        one, two = (next(t.steps(stream)) for t in (trainer, other))
+        assert one.loss == two.loss
+        assert one.grads.flat.tobytes() == two.grads.flat.tobytes()
+    assert trainer.model.params.flat.tobytes() == other.model.params.flat.tobytes()
+    return other
+
+
 def assert_update(step, wanted, rel=EXACT):
     """``step`` is the `naive.Result` ``wanted``."""
     if step.targets:

@@ -46,7 +46,7 @@ class Checkpoint(Callback):
         object.__setattr__(self, "path", check_path("path", self.path))
         for name in ("every_updates", "every_epochs"):
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, check_count(name, getattr(self, name)))
+                check_count(name, getattr(self, name))
         check_flag("best", self.best)
         if self.best == (self.every_updates is not None or self.every_epochs is not None):
             raise ValueError(

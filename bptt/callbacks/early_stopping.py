@@ -48,7 +48,7 @@ class EarlyStopping(Callback):
     watch: str = "validation"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "patience", check_count("patience", self.patience))
+        check_count("patience", self.patience)
         check_flag("restore", self.restore)
         check_amount("min_delta", self.min_delta)
         check_watch(self.watch)

@@ -60,9 +60,7 @@ class Log(Callback):
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", check_path("path", self.path))
         if self.every_updates is not None:
-            object.__setattr__(
-                self, "every_updates", check_count("every_updates", self.every_updates)
-            )
+            check_count("every_updates", self.every_updates)
         check_flag("replace", self.replace)
 
     @property

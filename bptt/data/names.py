@@ -46,7 +46,7 @@ class Parts(NamedTuple):
     ndims: list[int]
 
     def entry(self, row: int, *features: int) -> Entry:
-        part = int(np.searchsorted(self.starts, row, side="right")) - 1
+        part = _part(self.starts, row)
         index = (row - self.starts[part], *features)
         return f"{self.name}[{part}]", index[: self.ndims[part]]
 
@@ -59,8 +59,12 @@ class Labels(NamedTuple):
     ndim: int
 
     def entry(self, row: int, *features: int) -> Entry:
-        part = int(np.searchsorted(self.starts, row, side="right")) - 1
+        part = _part(self.starts, row)
         return self.name, (part, *features)[: self.ndim]
+
+
+def _part(starts: NDArray[np.intp], row: int) -> int:
+    return int(np.searchsorted(starts, row, side="right")) - 1
 
 
 Names: TypeAlias = Rows | Laned | Parts | Labels

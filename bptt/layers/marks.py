@@ -29,7 +29,7 @@ class Marks(NamedTuple):
 
     def settled(self) -> Marks:
         """With a reset also where a lane goes on, if one lies among the skipped steps before."""
-        if self.resets is None or self.skip is None:
+        if self.resets is None or self.skip is None or not (self.resets & self.skip).any():
             return self
         resets, begins = self.resets.copy(), np.zeros(self.resets.shape[1], np.bool_)
         for t, skipped in enumerate(self.skip):

@@ -31,7 +31,7 @@ class Exponential(Schedule):
     def __post_init__(self) -> None:
         check_bound("initial", self.initial)
         check_bound("factor", self.factor)
-        object.__setattr__(self, "after", check_natural("after", self.after))
+        check_natural("after", self.after)
 
     def rate(self, updates: int, epochs: int, memo: ScheduleMemo = NO_MEMO) -> float:
         return self.initial * self.factor ** max(0, epochs + 1 - max(1, self.after))

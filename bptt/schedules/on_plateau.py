@@ -50,7 +50,7 @@ class OnPlateau(Schedule):
         if not is_number(self.factor) or not 0 < self.factor < 1:
             raise ValueError(f"factor must be in (0, 1), got {self.factor!r}")
         for name in ("patience", "cooldown"):
-            object.__setattr__(self, name, check_natural(name, getattr(self, name)))
+            check_natural(name, getattr(self, name))
         check_fraction("threshold", self.threshold)
         if not is_number(self.final) or not 0 <= self.final <= self.initial:
             raise ValueError(

@@ -49,9 +49,9 @@ class AdaptiveTBPTT(Truncation):
         if not is_number(self.tolerance) or not 0 < self.tolerance < 1:
             raise ValueError(f"tolerance must be in (0, 1), got {self.tolerance!r}")
         for name in ("k_max", "every"):
-            object.__setattr__(self, name, check_count(name, getattr(self, name)))
+            check_count(name, getattr(self, name))
         if self.k1 is not None:
-            object.__setattr__(self, "k1", check_count("k1", self.k1))
+            check_count("k1", self.k1)
 
     def plan(self, n: int, left: int, memo: Memo) -> Plan:
         reach = memo.get("reach", self.k_max)

@@ -41,7 +41,7 @@ class TBPTT(Truncation):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("k1", "k2"):
-            object.__setattr__(self, name, check_count(name, getattr(self, name)))
+            check_count(name, getattr(self, name))
         if self.k1 > self.k2:
             raise ValueError(
                 f"k1 must not exceed k2, got k1={self.k1} new steps in a window of k2={self.k2}"

@@ -51,7 +51,7 @@ class RandomTBPTT(Truncation):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("k", "shortest"):
-            object.__setattr__(self, name, check_count(name, getattr(self, name)))
+            check_count(name, getattr(self, name))
         if not is_number(self.short_probability) or not 0 <= self.short_probability <= 1:
             raise ValueError(f"short_probability must be in [0, 1], got {self.short_probability!r}")
         if not is_number(self.spread) or not 0 <= self.spread < np.inf:
