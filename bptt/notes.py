@@ -48,10 +48,9 @@ class Notes:
 
     def forget(self) -> None:
         """Say nothing of any step."""
-        if self.said:
-            self.said = False
-            for marked in self.marked:
-                marked.forget()
+        self.said = False
+        for marked in self.marked:
+            marked.forget()
 
     def resume(self) -> None:
         """Take what is in the rows for what was said."""

@@ -105,7 +105,8 @@ class Window:
         state : "1.h" -> (lanes of all windows, H); this one's begin at ``first_lane``.
         """
         self.start = self.stop = self._kept = 0
-        self._notes.forget()
+        if self._notes.said:
+            self._notes.forget()
         for name, before in self._before.items():
             before.fill(0)
             if state is not None:
